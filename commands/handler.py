@@ -1,0 +1,325 @@
+"""The command handler: authorise, load, decide, append, answer. The only writer of events.
+
+Commands are idempotent by their id, also across crashes and races. Between load and append the versions of all
+streams that were looked at are fenced, so a decision on stale state never commits: it is taken again, a bounded
+number of times.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from commands.command import Command, Found, Rejection, name_key
+from commands.registry import command_types, is_control
+from commands.rejections import (
+    BatchAborted,
+    BatchTooLarge,
+    CommandIdReused,
+    ConcurrentChange,
+    EventTooLarge,
+    Forbidden,
+    NameTaken,
+    StaleVersion,
+    StreamFull,
+    TextNotStorable,
+    WrongLedger,
+)
+from commands.submission import BATCH_MAX, EventRef, Receipt, Submission
+from commands.working_set import FoldCache, WorkingSet
+from ledger import errors
+from ledger.appending import CommandToAppend, EventToAppend, Unit
+from ledger.codec import encode_data
+from ledger.values import CONTROL_WORKSPACE, StreamId, Version, new_id, utc_now
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from commands.permissions import Permissions
+    from ledger.appending import Appended
+    from ledger.envelope import NewEvent
+    from ledger.postgres.append import Appender
+    from ledger.postgres.read import LedgerReader, RecordedCommand
+
+ATTEMPTS_MAX = 8
+CONTROL_NAME = "control"
+
+
+class Caller(NamedTuple):
+    """On whose behalf a submission is made, and what it belongs to."""
+
+    actor: str
+    correlation_id: UUID
+    causation_id: UUID | None
+
+
+class _Decided(NamedTuple):
+    """A command that was accepted on the working set and awaits the append."""
+
+    submission: Submission
+    target: StreamId
+    version: Version
+    events: tuple[EventToAppend, ...]
+    versions: tuple[Version, ...]
+
+
+class CommandHandler:
+    """Handles the commands of every workspace on one PostgreSQL. Safe to share between tasks."""
+
+    def __init__(
+        self,
+        *,
+        reader: LedgerReader,
+        appender: Appender,
+        permissions: Permissions,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._reader = reader
+        self._appender = appender
+        self._permissions = permissions
+        self._clock = clock
+        self._folds = FoldCache()
+        self._workspaces: dict[str, UUID] = {CONTROL_NAME: CONTROL_WORKSPACE}
+        self._contended: WeakValueDictionary[tuple[UUID, str], asyncio.Lock] = WeakValueDictionary()
+
+    async def workspace_id(self, ref: str) -> UUID | None:
+        """The workspace of that name or id, or None. `control` is the control ledger."""
+        if ref in self._workspaces:
+            return self._workspaces[ref]
+        try:
+            stream: StreamId | None = StreamId("workspace", UUID(ref))
+        except ValueError:
+            stream = await self._reader.holder(CONTROL_WORKSPACE, name_key("workspace", ref))
+        if stream is None or not await self._reader.read_stream(CONTROL_WORKSPACE, stream):
+            return None
+        self._workspaces[ref] = stream.id
+        return stream.id
+
+    async def submit(
+        self,
+        workspace_id: UUID,
+        submissions: Sequence[Submission],
+        *,
+        actor: str,
+        atomic: bool = True,
+        correlation_id: UUID | None = None,
+        causation_id: UUID | None = None,
+    ) -> list[Receipt | Rejection]:
+        """Decides commands in order, each seeing the ones before it, and records them in one transaction.
+
+        Answers one receipt or rejection per command. With `atomic`, one rejection refuses all of them (the others
+        answer BatchAborted). A first attempt may decide on cached folds; whatever it would refuse is decided again on
+        what the ledger holds. Raises LedgerBusy and LedgerUnavailable.
+        """
+        if len(submissions) > BATCH_MAX:
+            return [BatchTooLarge(len(submissions), size_max=BATCH_MAX)] * len(submissions)
+        caller = Caller(actor, correlation_id or new_id(), causation_id)
+        lock: asyncio.Lock | None = None
+        last: Exception | None = None
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                if lock is None:
+                    answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=attempt > 0)
+                else:
+                    async with lock:
+                        answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=True)
+            except errors.StreamTooLong as full:
+                return [StreamFull(full.stream, length_max=full.length_max)] * len(submissions)
+            except errors.AppendRefused as refusal:
+                if isinstance(refusal, errors.ClaimTaken) and str(refusal) == str(last):
+                    taken = NameTaken(refusal.key, holder=refusal.holder)
+                    return await self._without_the_refused(workspace_id, submissions, caller, atomic=atomic, why=taken)
+                last = refusal
+                lock = self._lock(workspace_id, refusal)
+            else:
+                if answers is not None:
+                    return answers
+        return [ConcurrentChange(str(last), attempts=ATTEMPTS_MAX)] * len(submissions)
+
+    def _lock(self, workspace_id: UUID, refusal: errors.AppendRefused) -> asyncio.Lock:
+        """The lock of what the refused attempt collided on: in this process the contenders go on one by one."""
+        match refusal:
+            case errors.VersionConflict():
+                what = str(refusal.stream)
+            case errors.ClaimTaken():
+                what = refusal.key
+            case errors.GuardFailed():
+                what = refusal.prefix
+            case _:
+                what = str(refusal)
+        return self._contended.setdefault((workspace_id, what), asyncio.Lock())
+
+    async def _without_the_refused(
+        self, workspace_id: UUID, submissions: Sequence[Submission], caller: Caller, *, atomic: bool, why: NameTaken
+    ) -> list[Receipt | Rejection]:
+        """A claim was refused twice by the same holder. Alone or atomic, that is the answer; in a loose batch only
+        the command that wants the claim is refused, so each command is submitted by itself."""
+        if atomic or len(submissions) == 1:
+            return _aborted([why if index == 0 else None for index in range(len(submissions))])
+        answers: list[Receipt | Rejection] = []
+        for submission in submissions:
+            answers += await self.submit(
+                workspace_id,
+                [submission],
+                actor=caller.actor,
+                correlation_id=caller.correlation_id,
+                causation_id=caller.causation_id,
+            )
+        return answers
+
+    async def _attempt(
+        self, workspace_id: UUID, submissions: Sequence[Submission], caller: Caller, *, atomic: bool, fresh: bool
+    ) -> list[Receipt | Rejection] | None:
+        """One pass; None when it has to be decided again on fresh state. Raises AppendRefused."""
+        ids = [submission.command_id for submission in submissions]
+        recorded = await self._reader.recorded_commands(workspace_id, ids) if fresh else {}
+        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh)
+        answers: list[Receipt | Rejection | None] = [None] * len(submissions)
+        decided: dict[int, _Decided] = {}
+        for index, submission in enumerate(submissions):
+            if submission.command_id in recorded:
+                answers[index] = await self._repeat(working, submission, recorded[submission.command_id])
+                continue
+            outcome = await self._decide(working, submission, caller, workspace_id)
+            if isinstance(outcome, _Decided):
+                decided[index] = outcome
+            else:
+                answers[index] = outcome
+        refused = any(isinstance(answer, Rejection) for answer in answers)
+        if refused and not fresh:
+            return None
+        if refused and atomic:
+            return _aborted(answers)
+        if decided:
+            unit = self._unit(workspace_id, list(decided.values()), caller, working)
+            appended = await self._appender.append(unit)
+            working.remember()
+            _answer(answers, decided, appended)
+        return [answer for answer in answers if answer is not None]
+
+    async def _decide(
+        self, working: WorkingSet, submission: Submission, caller: Caller, workspace_id: UUID
+    ) -> _Decided | Rejection:
+        _, judge = command_types()[submission.name]
+        if is_control(judge.KIND) != (workspace_id == CONTROL_WORKSPACE):
+            return WrongLedger(
+                command=submission.name, belongs_to=CONTROL_NAME if is_control(judge.KIND) else "a workspace"
+            )
+        permission = submission.command.permission
+        if not await self._permissions.allows(caller.actor, permission, workspace_id):
+            return Forbidden(caller.actor, permission=permission)
+        found = await _found(working, judge, submission.command)
+        if isinstance(found, Rejection):
+            return found
+        target = found[judge.KIND]
+        if submission.expected_version is not None and submission.expected_version != target.version:
+            return StaleVersion(target.stream, expected=submission.expected_version, actual=target.version)
+        decision = judge.decide(submission.command, found)
+        if isinstance(decision, Rejection):
+            return decision
+        encoded = _encoded(decision)
+        if isinstance(encoded, Rejection):
+            return encoded
+        versions = tuple(working.apply(event) for event in decision)
+        return _Decided(submission, target.stream, working.current[target.stream].version, encoded, versions)
+
+    def _unit(self, workspace_id: UUID, decided: list[_Decided], caller: Caller, working: WorkingSet) -> Unit:
+        take, release = working.claims_changed()
+        now = self._clock()
+        return Unit(
+            workspace_id=workspace_id,
+            commands=tuple(
+                CommandToAppend(
+                    command_id=item.submission.command_id,
+                    request_hash=item.submission.request_hash,
+                    target=item.target,
+                    events=item.events,
+                    occurred_at=item.submission.occurred_at or now,
+                )
+                for item in decided
+            ),
+            expected=working.expected(),
+            actor=caller.actor,
+            correlation_id=caller.correlation_id,
+            causation_id=caller.causation_id,
+            take=take,
+            release=release,
+            guards=working.guards,
+        )
+
+    async def _repeat(
+        self, working: WorkingSet, submission: Submission, recorded: RecordedCommand
+    ) -> Receipt | Rejection:
+        """The first answer of a command that is in the ledger already."""
+        if recorded.request_hash != submission.request_hash:
+            return CommandIdReused(submission.command_id)
+        events = await self._reader.read(
+            working.workspace_id, after=recorded.first_position - 1, until=recorded.last_position
+        )
+        references = [EventRef(event.position, event.type, str(event.stream), event.version) for event in events]
+        versions = [event.version for event in events if event.stream == recorded.stream]
+        version = versions[-1] if versions else (await working.load(recorded.stream)).version
+        return Receipt(
+            command_id=submission.command_id,
+            kind=recorded.stream.kind,
+            id=recorded.stream.id,
+            version=version,
+            first_position=recorded.first_position,
+            last_position=recorded.last_position,
+            position=recorded.last_position,
+            repeated=True,
+            events=references,
+        )
+
+
+async def _found(working: WorkingSet, judge: Any, command: Command) -> dict[str, Found] | Rejection:
+    """Answers the decider's lookups, asking again while new ones follow from what was found."""
+    found: dict[str, Found] = {}
+    while True:
+        lookups = {name: lookup for name, lookup in judge.lookups(command, found).items() if name not in found}
+        if not lookups:
+            return found
+        answers = await working.find(lookups)
+        if isinstance(answers, Rejection):
+            return answers
+        found |= answers
+
+
+def _encoded(events: list[NewEvent]) -> tuple[EventToAppend, ...] | Rejection:
+    try:
+        return tuple(
+            EventToAppend(new.stream, new_id(), new.event.type, new.event.schema, encode_data(new.event))
+            for new in events
+        )
+    except errors.EventTooLarge as error:
+        return EventTooLarge(error.type_name, size_bytes=error.size_bytes, size_bytes_max=error.size_bytes_max)
+    except errors.UnstorableText as error:
+        return TextNotStorable(error.type_name)
+
+
+def _aborted(answers: list[Receipt | Rejection | None]) -> list[Receipt | Rejection]:
+    """An atomic batch with a refused command: nothing of it was recorded."""
+    refused = next(index for index, answer in enumerate(answers) if isinstance(answer, Rejection))
+    return [answer if answer is not None else BatchAborted(refused) for answer in answers]
+
+
+def _answer(answers: list[Receipt | Rejection | None], decided: dict[int, _Decided], appended: Appended) -> None:
+    """Fills in the receipts of what was recorded."""
+    for (index, item), (first, last) in zip(decided.items(), appended.positions, strict=True):
+        answers[index] = Receipt(
+            command_id=item.submission.command_id,
+            kind=item.target.kind,
+            id=item.target.id,
+            version=item.version,
+            first_position=first,
+            last_position=last,
+            position=appended.head,
+            repeated=False,
+            events=[
+                EventRef(first + at, event.type, str(event.stream), version)
+                for at, (event, version) in enumerate(zip(item.events, item.versions, strict=True))
+            ],
+        )

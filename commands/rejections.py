@@ -1,0 +1,269 @@
+"""Every reason to refuse a command. A type with fields, a stable code, a message and, where it helps, a hint.
+
+The HTTP status of each code stands in one table, in the gateway.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+from uuid import UUID
+
+from commands.command import Rejection
+from ledger.values import StreamId, Version
+
+
+class EntityNotFound(Rejection, frozen=True):
+    code: ClassVar[str] = "not_found"
+    kind: str
+    ref: str
+
+    def message(self) -> str:
+        return f"there is no {self.kind.replace('_', ' ')} {self.ref!r}"
+
+    def hint(self) -> str:
+        return f"everline {self.kind.replace('_', '-')} list"
+
+
+class AmbiguousReference(Rejection, frozen=True):
+    code: ClassVar[str] = "ambiguous_reference"
+    kind: str
+    ref: str
+    matches: list[UUID]
+
+    def message(self) -> str:
+        return f"{self.ref!r} is the beginning of more than one {self.kind} id"
+
+    def hint(self) -> str:
+        return "use more of the id: " + " or ".join(str(match) for match in self.matches)
+
+
+class WorkspaceNotFound(Rejection, frozen=True):
+    code: ClassVar[str] = "workspace_not_found"
+    ref: str
+
+    def message(self) -> str:
+        return f"there is no workspace {self.ref!r}"
+
+    def hint(self) -> str:
+        return "everline workspace list"
+
+
+class UnknownCommand(Rejection, frozen=True):
+    code: ClassVar[str] = "unknown_command"
+    name: str
+    close: list[str]
+
+    def message(self) -> str:
+        return f"there is no command {self.name!r} here"
+
+    def hint(self) -> str:
+        return "did you mean " + " or ".join(self.close) + "?" if self.close else "see the OpenAPI document"
+
+
+class InvalidCommand(Rejection, frozen=True):
+    """The body does not fit the command: an unknown field, a wrong type, a value out of bounds."""
+
+    code: ClassVar[str] = "invalid_command"
+    command: str
+    reason: str
+
+    def message(self) -> str:
+        return f"{self.command}: {self.reason}"
+
+
+class EventTooLarge(Rejection, frozen=True):
+    code: ClassVar[str] = "event_too_large"
+    event_type: str
+    size_bytes: int
+    size_bytes_max: int
+
+    def message(self) -> str:
+        return f"{self.event_type} would hold {self.size_bytes} bytes, the limit is {self.size_bytes_max}"
+
+    def hint(self) -> str:
+        return "store big values as artifacts and refer to them"
+
+
+class Forbidden(Rejection, frozen=True):
+    code: ClassVar[str] = "forbidden"
+    actor: str
+    permission: str
+
+    def message(self) -> str:
+        return f"{self.actor} lacks {self.permission}"
+
+
+class AlreadyExists(Rejection, frozen=True):
+    code: ClassVar[str] = "already_exists"
+    stream: StreamId
+
+    def message(self) -> str:
+        return f"{self.stream} exists already"
+
+
+class NameTaken(Rejection, frozen=True):
+    """Something that must be unique is held by another entity, which is named."""
+
+    code: ClassVar[str] = "name_taken"
+    key: str
+    holder: StreamId
+
+    def message(self) -> str:
+        kind, _, name = self.key.partition(":")
+        return f"the {kind.replace('_', ' ')} name {name!r} is taken by {self.holder}"
+
+    def hint(self) -> str:
+        return "choose another name, or change the one that holds it"
+
+
+class NotDeleted(Rejection, frozen=True):
+    code: ClassVar[str] = "not_deleted"
+    stream: StreamId
+
+    def message(self) -> str:
+        return f"{self.stream} is not deleted, so there is nothing to restore"
+
+
+class StaleVersion(Rejection, frozen=True):
+    """The caller's `If-Match` names a version that is not the current one."""
+
+    code: ClassVar[str] = "stale_version"
+    stream: StreamId
+    expected: Version
+    actual: Version
+
+    def message(self) -> str:
+        return f"{self.stream} is at version {self.actual}, you expected {self.expected}"
+
+    def hint(self) -> str:
+        return "read it again, decide again, and send the version that you read"
+
+
+class ConcurrentChange(Rejection, frozen=True):
+    """Others changed the same entity at each of the bounded attempts."""
+
+    code: ClassVar[str] = "concurrent_change"
+    what: str
+    attempts: int
+
+    def message(self) -> str:
+        return f"{self.what} changed during each of {self.attempts} attempts"
+
+    def hint(self) -> str:
+        return "send the same command again, with the same command id"
+
+
+class CommandIdReused(Rejection, frozen=True):
+    code: ClassVar[str] = "command_id_reused"
+    command_id: UUID
+
+    def message(self) -> str:
+        return f"command id {self.command_id} was used before for a different command"
+
+    def hint(self) -> str:
+        return "use a new command id for a new command"
+
+
+class StreamFull(Rejection, frozen=True):
+    code: ClassVar[str] = "stream_full"
+    stream: StreamId
+    length_max: int
+
+    def message(self) -> str:
+        return f"{self.stream} reached its bound of {self.length_max} events"
+
+
+class BatchTooLarge(Rejection, frozen=True):
+    code: ClassVar[str] = "batch_too_large"
+    size: int
+    size_max: int
+
+    def message(self) -> str:
+        return f"a batch of {self.size} commands is over the limit of {self.size_max}"
+
+    def hint(self) -> str:
+        return "send several batches"
+
+
+class BatchAborted(Rejection, frozen=True):
+    """Another command of an atomic batch was refused, so nothing of the batch was done."""
+
+    code: ClassVar[str] = "batch_aborted"
+    index: int
+
+    def message(self) -> str:
+        return f"command {self.index} of this atomic batch was refused, so nothing of the batch was done"
+
+
+class TextNotStorable(Rejection, frozen=True):
+    code: ClassVar[str] = "text_not_storable"
+    event_type: str
+
+    def message(self) -> str:
+        return f"{self.event_type} would hold text with a NUL character (\\u0000), which cannot be stored"
+
+    def hint(self) -> str:
+        return "remove the NUL character"
+
+
+class WrongLedger(Rejection, frozen=True, kw_only=True):
+    """A command of the control ledger was sent to a workspace, or the other way round."""
+
+    code: ClassVar[str] = "wrong_ledger"
+    command: str
+    belongs_to: str
+
+    def message(self) -> str:
+        return f"{self.command} belongs to {self.belongs_to}, not here"
+
+
+class PlanOutdated(Rejection, frozen=True, kw_only=True):
+    """What would be done is no longer what was approved: something in the scope changed since."""
+
+    code: ClassVar[str] = "plan_outdated"
+    plan_id: str
+    now: str
+
+    def message(self) -> str:
+        return "something in the scope of this rollback changed since it was planned"
+
+    def hint(self) -> str:
+        return "plan it again and look at the new plan"
+
+
+class NothingToRollBack(Rejection, frozen=True):
+    code: ClassVar[str] = "nothing_to_roll_back"
+    to_position: int
+
+    def message(self) -> str:
+        return f"everything in the scope already is what it was at position {self.to_position}"
+
+
+class RollbackTooLarge(Rejection, frozen=True):
+    code: ClassVar[str] = "rollback_too_large"
+    size: int
+    size_max: int
+
+    def message(self) -> str:
+        return f"this rollback touches {self.size} or more, the limit is {self.size_max}"
+
+    def hint(self) -> str:
+        return "name the entities to roll back, in several rollbacks"
+
+
+class StackIncomplete(Rejection, frozen=True):
+    code: ClassVar[str] = "stack_incomplete"
+    missing: list[str]
+
+    def message(self) -> str:
+        return "a stack needs " + " and ".join(f"an {kind.replace('_', ' ')}" for kind in self.missing)
+
+
+class ComponentTypeMismatch(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "component_type_mismatch"
+    component: str
+    wanted: str
+    actual: str
+
+    def message(self) -> str:
+        return f"component {self.component!r} is of type {self.actual}, it cannot serve as {self.wanted}"

@@ -1,0 +1,79 @@
+"""Names and settings that the relay and its consumers share: the JetStream stream, its subjects and message ids.
+
+JetStream carries copies for speed. It is never the record: it may lose its disk, its messages or its life.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import nats
+from nats.js.api import RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+
+    from ledger.envelope import Envelope
+    from ledger.values import Position
+
+STREAM = "EVERLINE"
+SHARD = "main"
+SUBJECTS = f"everline.{SHARD}.>"
+STREAM_AGE_SECONDS_MAX = 24 * 3600
+STREAM_BYTES_MAX = 1 << 30
+DUPLICATE_WINDOW_SECONDS = 120
+CONNECT_TIMEOUT_SECONDS = 2
+RECONNECT_WAIT_SECONDS = 0.5
+POSITION_HEADER = "Everline-Position"
+LEAF_HEADER = "Everline-Leaf"
+MESSAGE_ID_HEADER = "Nats-Msg-Id"
+
+
+def subject(event: Envelope) -> str:
+    """`everline.<shard>.<workspace>.<aggregate>.<event>`: what consumers filter by."""
+    return f"everline.{SHARD}.{event.workspace_id.hex}.{event.type}"
+
+
+def message_id(workspace_id: UUID, *, epoch: int, position: Position) -> str:
+    """The broker drops a second message with the same id inside its duplicate window."""
+    return f"{workspace_id.hex}:{epoch}:{position}"
+
+
+async def connect(url: str, *, name: str) -> Client:
+    """A connection that comes back by itself, for ever; the first one is tried once and may raise."""
+    return await nats.connect(
+        url,
+        name=name,
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        reconnect_time_wait=RECONNECT_WAIT_SECONDS,
+        max_reconnect_attempts=-1,
+        allow_reconnect=True,
+        error_cb=_ignore_errors_that_the_caller_sees,
+    )
+
+
+async def _ignore_errors_that_the_caller_sees(error: Exception) -> None:
+    """Every failed call raises where it was made; the library's default would print the same again."""
+
+
+async def ensure_stream(jetstream: JetStreamContext) -> bool:
+    """Creates the stream if it is not there. True if it was created, so that its past has to be told again."""
+    try:
+        await jetstream.stream_info(STREAM)
+    except NotFoundError:
+        await jetstream.add_stream(
+            StreamConfig(
+                name=STREAM,
+                subjects=[SUBJECTS],
+                retention=RetentionPolicy.LIMITS,
+                storage=StorageType.FILE,
+                max_age=STREAM_AGE_SECONDS_MAX,
+                max_bytes=STREAM_BYTES_MAX,
+                duplicate_window=DUPLICATE_WINDOW_SECONDS,
+            )
+        )
+        return True
+    return False

@@ -1,0 +1,117 @@
+"""Why the ledger refuses. Each refusal is a type with fields; its message is built here, once."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from ledger.values import Position, StreamId, Version
+
+
+class LedgerError(Exception):
+    """Root of everything the ledger raises on purpose."""
+
+
+class UnknownEventType(LedgerError):
+    """An event type or schema that this program does not know: it is older than what wrote the ledger."""
+
+    def __init__(self, type_name: str, schema: int) -> None:
+        self.type_name, self.schema = type_name, schema
+        super().__init__(f"event type {type_name!r} schema {schema} is unknown here; upgrade this program")
+
+
+class BrokenUpcasters(LedgerError):
+    """The upcaster chains do not lead from every released schema to the current one."""
+
+
+class EventTooLarge(LedgerError):
+    """An event's data is over the limit; big things are artifacts, not events."""
+
+    def __init__(self, type_name: str, *, size_bytes: int, size_bytes_max: int) -> None:
+        self.type_name, self.size_bytes, self.size_bytes_max = type_name, size_bytes, size_bytes_max
+        super().__init__(
+            f"{type_name} holds {size_bytes} bytes, the limit is {size_bytes_max}; store big things as artifacts"
+        )
+
+
+class UnstorableText(LedgerError):
+    """Text with a NUL character, which no query table can hold."""
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+        super().__init__(f"{type_name} holds text with a NUL character (\\u0000); remove it")
+
+
+class AppendRefused(LedgerError):
+    """The ledger is intact and nothing of this append is in it."""
+
+
+class CommandRecorded(AppendRefused):
+    """The command is in the ledger already: look its answer up instead of appending."""
+
+    def __init__(self, command_id: UUID) -> None:
+        self.command_id = command_id
+        super().__init__(f"command {command_id} is in the ledger already")
+
+
+class VersionConflict(AppendRefused):
+    """A stream moved between load and append."""
+
+    def __init__(self, stream: StreamId, *, expected: Version, actual: Version) -> None:
+        self.stream, self.expected, self.actual = stream, expected, actual
+        super().__init__(f"{stream} is at version {actual}, not {expected}")
+
+
+class ClaimTaken(AppendRefused):
+    """Something that must be unique in the workspace is held by another stream."""
+
+    def __init__(self, key: str, *, holder: StreamId) -> None:
+        self.key, self.holder = key, holder
+        super().__init__(f"{key!r} is held by {holder}")
+
+
+class GuardFailed(AppendRefused):
+    """Claims under a prefix changed between load and append."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+        super().__init__(f"claims under {prefix!r} changed meanwhile")
+
+
+class StreamTooLong(AppendRefused):
+    """A stream reached its bound; long histories belong in several entities."""
+
+    def __init__(self, stream: StreamId, *, length_max: int) -> None:
+        self.stream, self.length_max = stream, length_max
+        super().__init__(f"{stream} reached {length_max} events and takes no more")
+
+
+class LedgerBusy(LedgerError):
+    """The queue of waiting appends is full; try again after a moment."""
+
+    retry_after_seconds = 1
+
+    def __init__(self, queued_max: int) -> None:
+        self.queued_max = queued_max
+        super().__init__(f"{queued_max} appends are waiting already; try again in a moment")
+
+
+class LedgerUnavailable(LedgerError):
+    """PostgreSQL did not answer within the bounded retries; the outcome is known after a repeat of the command."""
+
+    retry_after_seconds = 2
+
+
+class PositionBeyondHead(LedgerError):
+    """A moment that has not happened yet."""
+
+    def __init__(self, asked: object, *, head: Position) -> None:
+        self.asked, self.head = asked, head
+        super().__init__(f"{asked} is beyond the head of this ledger, which is at position {head}")
+
+
+class SchemaNewer(LedgerError):
+    """The database was migrated by a newer program; running this one on it could damage it."""
+
+    def __init__(self, *, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"the database is at schema {found}, this program knows {known}; upgrade it")

@@ -1,0 +1,272 @@
+"""Reads of the log: by stream, by position, by time; heads, claims and recorded commands. Nothing here writes
+events; asking for a recent time may advance a workspace's clock (see `position_at`)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from ledger.codec import decode_data
+from ledger.envelope import Envelope, RecordedEvent
+from ledger.errors import PositionBeyondHead
+from ledger.values import Position, StreamId, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from psycopg_pool import AsyncConnectionPool
+
+READ_LIMIT_MAX = 5_000
+STREAM_PAGE = 2_000
+KEY_END = "\U0010ffff"
+"""Sorts after every character of a claim key: prefix + KEY_END is the end of a prefix's range."""
+
+COLUMNS = """workspace_id, position, stream_kind, stream_id, version, event_id, type, schema, data, actor,
+    command_id, correlation_id, causation_id, occurred_at, recorded_at, leaf_hash"""
+
+
+class Head(NamedTuple):
+    """Where a ledger stands: its last position, the newest time it gave out, its Merkle frontier as stored."""
+
+    position: Position
+    recorded_at: datetime | None
+    frontier: bytes
+
+
+class RecordedCommand(NamedTuple):
+    """A command that the ledger has: what it asked (hashed), which positions answered it, what it acted on."""
+
+    request_hash: bytes
+    first_position: Position
+    last_position: Position
+    stream: StreamId
+
+
+class LedgerReader:
+    """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    async def head(self, workspace_id: UUID) -> Head:
+        """The head of a ledger; position 0 for one without events."""
+        rows = await self._rows(
+            "SELECT position, nullif(clock, '-infinity'), frontier FROM ledger.heads WHERE workspace_id = %s",
+            workspace_id,
+        )
+        return Head(*rows[0]) if rows else Head(0, None, b"")
+
+    async def heads(self, workspaces: set[UUID] | None = None) -> dict[UUID, Position]:
+        """The last position of these ledgers, or of every one on this PostgreSQL."""
+        rows = await self._rows(
+            "SELECT workspace_id, position FROM ledger.heads WHERE %s::uuid[] IS NULL OR workspace_id = ANY(%s)",
+            *[None if workspaces is None else list(workspaces)] * 2,
+        )
+        return {row[0]: row[1] for row in rows}
+
+    async def read(
+        self, workspace_id: UUID, *, after: Position, until: Position | None = None, limit: int = READ_LIMIT_MAX
+    ) -> list[RecordedEvent]:
+        """At most `limit` events in position order, from the one after `after` up to and including `until`."""
+        limit = min(limit, READ_LIMIT_MAX)
+        last = after + limit if until is None else min(until, after + limit)
+        rows = await self._rows(
+            f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s AND position > %s AND position <= %s"
+            " ORDER BY position",
+            workspace_id,
+            after,
+            last,
+        )
+        return [recorded(row) for row in rows]
+
+    async def read_published(
+        self, workspace_id: UUID, *, after: Position, until: Position, limit: int
+    ) -> list[tuple[Envelope, bytes]]:
+        """Envelopes with their leaf hashes, data as it was stored: what the relay publishes."""
+        rows = await self._rows(
+            f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s AND position > %s AND position <= %s"
+            " ORDER BY position",
+            workspace_id,
+            after,
+            min(until, after + limit),
+        )
+        return [(envelope(row), row[15]) for row in rows]
+
+    async def read_at(self, workspace_id: UUID, positions: Sequence[Position]) -> list[RecordedEvent]:
+        """The events at these positions, in position order; at most READ_LIMIT_MAX of them."""
+        if len(positions) > READ_LIMIT_MAX:
+            raise ValueError(f"{len(positions)} positions are over the limit of {READ_LIMIT_MAX}")
+        rows = await self._rows(
+            f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s AND position = ANY(%s) ORDER BY position",
+            workspace_id,
+            list(positions),
+        )
+        return [recorded(row) for row in rows]
+
+    async def read_stream(
+        self, workspace_id: UUID, stream: StreamId, *, after_version: Version = 0, until: Position | None = None
+    ) -> list[RecordedEvent]:
+        """The whole stream after a version, up to and including position `until`; read in bounded pages."""
+        events: list[RecordedEvent] = []
+        while True:
+            rows = await self._rows(
+                f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s AND stream_id = %s AND stream_kind = %s"
+                " AND version > %s AND (%s::bigint IS NULL OR position <= %s) ORDER BY version LIMIT %s",
+                workspace_id,
+                stream.id,
+                stream.kind,
+                events[-1].version if events else after_version,
+                until,
+                until,
+                STREAM_PAGE,
+            )
+            events += [recorded(row) for row in rows]
+            if len(rows) < STREAM_PAGE:
+                return events
+
+    async def position_at(self, workspace_id: UUID, at: datetime) -> Position:
+        """The last position recorded at or before `at`, the same for ever.
+
+        For a time after the newest event the head's clock is advanced to it under the head's lock: what commits
+        later gets a later time, even if the machine's clock steps backwards. Raises PositionBeyondHead for the future.
+        """
+        async with self._pool.connection() as connection, connection.transaction():
+            cursor = await connection.execute(
+                "SELECT clock >= %s, position FROM ledger.heads WHERE workspace_id = %s", (at, workspace_id)
+            )
+            row = await cursor.fetchone()
+            if row is None:
+                return await _nothing_yet(connection, at)
+            if row[0]:
+                cursor = await connection.execute("SELECT ledger.position_at(%s, %s)", (workspace_id, at))
+                return int((await cursor.fetchone() or (0,))[0])
+            cursor = await connection.execute("SELECT %s <= clock_timestamp()", (at,))
+            if not (await cursor.fetchone() or (False,))[0]:
+                raise PositionBeyondHead(at.isoformat(), head=row[1])
+            await connection.execute(
+                "UPDATE ledger.heads SET clock = greatest(clock, %s) WHERE workspace_id = %s", (at, workspace_id)
+            )
+            cursor = await connection.execute("SELECT ledger.position_at(%s, %s)", (workspace_id, at))
+            return int((await cursor.fetchone() or (0,))[0])
+
+    async def time_of(self, workspace_id: UUID, position: Position) -> datetime | None:
+        """When a position was recorded; None for position 0."""
+        rows = await self._rows(
+            "SELECT recorded_at FROM ledger.events WHERE workspace_id = %s AND position = %s", workspace_id, position
+        )
+        return rows[0][0] if rows else None
+
+    async def holder(self, workspace_id: UUID, key: str) -> StreamId | None:
+        """Who holds a claim."""
+        rows = await self._rows(
+            "SELECT stream_kind, stream_id FROM ledger.claims WHERE workspace_id = %s AND key = %s", workspace_id, key
+        )
+        return StreamId(*rows[0]) if rows else None
+
+    async def last_claim(self, workspace_id: UUID, prefix: str, *, before: str | None = None) -> str | None:
+        """The greatest claim key under a prefix (and before a key)."""
+        rows = await self._rows(
+            "SELECT key FROM ledger.claims WHERE workspace_id = %s AND key >= %s AND key < %s"
+            " ORDER BY key DESC LIMIT 1",
+            workspace_id,
+            prefix,
+            before or prefix + KEY_END,
+        )
+        return str(rows[0][0]) if rows else None
+
+    async def streams_between(
+        self, workspace_id: UUID, kind: str, *, first: UUID, last: UUID, limit: int
+    ) -> list[StreamId]:
+        """Streams of a kind with ids in a range: how an id prefix is looked up."""
+        rows = await self._rows(
+            "SELECT kind, id FROM ledger.streams WHERE workspace_id = %s AND id BETWEEN %s AND %s AND kind = %s"
+            " ORDER BY id LIMIT %s",
+            workspace_id,
+            first,
+            last,
+            kind,
+            limit,
+        )
+        return [StreamId(*row) for row in rows]
+
+    async def changed_streams(
+        self, workspace_id: UUID, *, after: Position, until: Position, limit: int
+    ) -> list[StreamId]:
+        """The streams with events in (after, until], in order of their first such event."""
+        rows = await self._rows(
+            "SELECT stream_kind, stream_id FROM ledger.events WHERE workspace_id = %s AND position > %s"
+            " AND position <= %s GROUP BY 1, 2 ORDER BY min(position) LIMIT %s",
+            workspace_id,
+            after,
+            until,
+            limit,
+        )
+        return [StreamId(*row) for row in rows]
+
+    async def recorded_commands(self, workspace_id: UUID, ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
+        """Those of the commands that the ledger has."""
+        rows = await self._rows(
+            "SELECT command_id, request_hash, first_position, last_position, stream_kind, stream_id"
+            " FROM ledger.commands WHERE workspace_id = %s AND command_id = ANY(%s)",
+            workspace_id,
+            list(ids),
+        )
+        return {row[0]: RecordedCommand(row[1], row[2], row[3], StreamId(row[4], row[5])) for row in rows}
+
+    async def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(query, values, binary=True)
+            rows: list[tuple[Any, ...]] = await cursor.fetchall()
+            return rows
+
+
+async def _nothing_yet(connection: Any, at: datetime) -> Position:
+    """A ledger without a head row has no past to be exact about: only the future is refused."""
+    cursor = await connection.execute("SELECT %s <= clock_timestamp()", (at,))
+    if not (await cursor.fetchone())[0]:
+        raise PositionBeyondHead(at.isoformat(), head=0)
+    return 0
+
+
+def envelope(row: tuple[Any, ...]) -> Envelope:
+    """One row of the log as the envelope that its leaf hash covers."""
+    return Envelope(
+        workspace_id=row[0],
+        position=row[1],
+        stream=str(StreamId(row[2], row[3])),
+        version=row[4],
+        event_id=row[5],
+        type=row[6],
+        schema=row[7],
+        data=msgspec.Raw(row[8]),
+        actor=row[9],
+        command_id=row[10],
+        correlation_id=row[11],
+        causation_id=row[12],
+        occurred_at=row[13],
+        recorded_at=row[14],
+    )
+
+
+def recorded(row: tuple[Any, ...]) -> RecordedEvent:
+    """One row of the log, in the order of COLUMNS."""
+    return RecordedEvent(
+        workspace_id=row[0],
+        position=row[1],
+        stream=StreamId(row[2], row[3]),
+        version=row[4],
+        event_id=row[5],
+        type=row[6],
+        schema=row[7],
+        event=decode_data(row[6], row[7], row[8]),
+        actor=row[9],
+        command_id=row[10],
+        correlation_id=row[11],
+        causation_id=row[12],
+        occurred_at=row[13],
+        recorded_at=row[14],
+        leaf_hash=row[15],
+    )
