@@ -40,12 +40,15 @@ class Entity(NamedTuple):
     """An existing entity by id, unambiguous id prefix, or name (`parent@child` for versions).
 
     Unless `optional`, its absence rejects the command; a deleted entity counts as absent unless `deleted_too`.
+    With `unfenced` only its existence matters: it may move on before the commit without refusing the append, so that
+    a thousand metrics logged on a running run do not contend with its steps.
     """
 
     kind: str
     ref: str
     optional: bool = False
     deleted_too: bool = False
+    unfenced: bool = False
 
 
 class Fresh(NamedTuple):

@@ -8,6 +8,7 @@ number of times.
 from __future__ import annotations
 
 import asyncio
+from contextlib import AbstractAsyncContextManager, nullcontext
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
@@ -22,7 +23,6 @@ from commands.rejections import (
     ConcurrentChange,
     EventTooLarge,
     Forbidden,
-    NameTaken,
     StaleVersion,
     StreamFull,
     TextNotStorable,
@@ -117,29 +117,23 @@ class CommandHandler:
         if len(submissions) > BATCH_MAX:
             return [BatchTooLarge(len(submissions), size_max=BATCH_MAX)] * len(submissions)
         caller = Caller(actor, correlation_id or new_id(), causation_id)
-        lock: asyncio.Lock | None = None
+        turn: AbstractAsyncContextManager[object] = nullcontext()
         last: Exception | None = None
         for attempt in range(ATTEMPTS_MAX):
             try:
-                if lock is None:
+                async with turn:
                     answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=attempt > 0)
-                else:
-                    async with lock:
-                        answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=True)
             except errors.StreamTooLong as full:
                 return [StreamFull(full.stream, length_max=full.length_max)] * len(submissions)
             except errors.AppendRefused as refusal:
-                if isinstance(refusal, errors.ClaimTaken) and str(refusal) == str(last):
-                    taken = NameTaken(refusal.key, holder=refusal.holder)
-                    return await self._without_the_refused(workspace_id, submissions, caller, atomic=atomic, why=taken)
                 last = refusal
-                lock = self._lock(workspace_id, refusal)
+                turn = self._turn(workspace_id, refusal)
             else:
                 if answers is not None:
                     return answers
         return [ConcurrentChange(str(last), attempts=ATTEMPTS_MAX)] * len(submissions)
 
-    def _lock(self, workspace_id: UUID, refusal: errors.AppendRefused) -> asyncio.Lock:
+    def _turn(self, workspace_id: UUID, refusal: errors.AppendRefused) -> asyncio.Lock:
         """The lock of what the refused attempt collided on: in this process the contenders go on one by one."""
         match refusal:
             case errors.VersionConflict():
@@ -151,24 +145,6 @@ class CommandHandler:
             case _:
                 what = str(refusal)
         return self._contended.setdefault((workspace_id, what), asyncio.Lock())
-
-    async def _without_the_refused(
-        self, workspace_id: UUID, submissions: Sequence[Submission], caller: Caller, *, atomic: bool, why: NameTaken
-    ) -> list[Receipt | Rejection]:
-        """A claim was refused twice by the same holder. Alone or atomic, that is the answer; in a loose batch only
-        the command that wants the claim is refused, so each command is submitted by itself."""
-        if atomic or len(submissions) == 1:
-            return _aborted([why if index == 0 else None for index in range(len(submissions))])
-        answers: list[Receipt | Rejection] = []
-        for submission in submissions:
-            answers += await self.submit(
-                workspace_id,
-                [submission],
-                actor=caller.actor,
-                correlation_id=caller.correlation_id,
-                causation_id=caller.causation_id,
-            )
-        return answers
 
     async def _attempt(
         self, workspace_id: UUID, submissions: Sequence[Submission], caller: Caller, *, atomic: bool, fresh: bool
@@ -223,7 +199,9 @@ class CommandHandler:
         encoded = _encoded(decision)
         if isinstance(encoded, Rejection):
             return encoded
-        versions = tuple(working.apply(event) for event in decision)
+        versions = await working.advance(decision)
+        if isinstance(versions, Rejection):
+            return versions
         return _Decided(submission, target.stream, working.current[target.stream].version, encoded, versions)
 
     def _unit(self, workspace_id: UUID, decided: list[_Decided], caller: Caller, working: WorkingSet) -> Unit:

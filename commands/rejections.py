@@ -251,6 +251,18 @@ class RollbackTooLarge(Rejection, frozen=True):
         return "name the entities to roll back, in several rollbacks"
 
 
+class ReservedName(Rejection, frozen=True):
+    code: ClassVar[str] = "reserved_name"
+    kind: str
+    name: str
+
+    def message(self) -> str:
+        return f"no {self.kind} can be called {self.name!r}: the name is reserved"
+
+    def hint(self) -> str:
+        return "choose another name"
+
+
 class StackIncomplete(Rejection, frozen=True):
     code: ClassVar[str] = "stack_incomplete"
     missing: list[str]
@@ -267,3 +279,290 @@ class ComponentTypeMismatch(Rejection, frozen=True, kw_only=True):
 
     def message(self) -> str:
         return f"component {self.component!r} is of type {self.actual}, it cannot serve as {self.wanted}"
+
+
+class ComponentInUse(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "component_in_use"
+    component: str
+    stack: str
+
+    def message(self) -> str:
+        return f"component {self.component!r} is part of stack {self.stack!r}, so it cannot be deleted"
+
+    def hint(self) -> str:
+        return "give the stack another component, or delete the stack first"
+
+
+class UnknownFlavor(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "unknown_flavor"
+    component_type: str
+    flavor: str
+    known: list[str]
+
+    def message(self) -> str:
+        return f"there is no {self.component_type.replace('_', ' ')} of flavor {self.flavor!r}"
+
+    def hint(self) -> str:
+        return "use " + " or ".join(self.known) if self.known else "no flavor of this component type exists yet"
+
+
+class InvalidConfiguration(Rejection, frozen=True, kw_only=True):
+    """A component's settings do not fit its flavor."""
+
+    code: ClassVar[str] = "invalid_configuration"
+    component_type: str
+    flavor: str
+    reason: str
+
+    def message(self) -> str:
+        return f"configuration of {self.component_type}/{self.flavor}: {self.reason}"
+
+
+class DuplicateStep(Rejection, frozen=True):
+    code: ClassVar[str] = "duplicate_step"
+    step: str
+
+    def message(self) -> str:
+        return f"two steps are called {self.step!r}"
+
+
+class DuplicateOutput(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "duplicate_output"
+    step: str
+    output: str
+
+    def message(self) -> str:
+        return f"step {self.step!r} declares the output {self.output!r} twice"
+
+
+class UnknownUpstream(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "unknown_upstream"
+    step: str
+    upstream: str
+
+    def message(self) -> str:
+        return f"step {self.step!r} comes after {self.upstream!r}, which is not a step of this pipeline"
+
+
+class UnknownInput(Rejection, frozen=True, kw_only=True):
+    """An argument comes from something that no upstream step puts out."""
+
+    code: ClassVar[str] = "unknown_input"
+    step: str
+    argument: str
+    source: str
+
+    def message(self) -> str:
+        return (
+            f"argument {self.argument!r} of step {self.step!r} comes from {self.source!r}, which no upstream step has"
+        )
+
+    def hint(self) -> str:
+        return "name an output that a step in `upstream` declares"
+
+
+class CyclicPipeline(Rejection, frozen=True):
+    """`cycle` names the first step again at its end."""
+
+    code: ClassVar[str] = "cyclic_pipeline"
+    cycle: list[str]
+
+    def message(self) -> str:
+        return "these steps wait for each other: " + " -> ".join(self.cycle)
+
+
+class RunRefusal(Rejection, frozen=True, kw_only=True):
+    """A run is not in a status that allows what was asked."""
+
+    run: UUID
+    status: str
+
+
+class RunAlreadyEnded(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_already_ended"
+
+    def message(self) -> str:
+        return f"run {self.run} has ended as {self.status}"
+
+
+class RunAlreadyStarted(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_already_started"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status} already"
+
+
+class RunNotRunning(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_not_running"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status}, not running"
+
+
+class RunNotPausable(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_not_pausable"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status}; only a running run can be paused"
+
+
+class RunNotPaused(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_not_paused"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status}, not paused, so it cannot be resumed"
+
+
+class RunAlreadyStopping(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_already_stopping"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status} already"
+
+
+class RunNotStopping(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_not_stopping"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status}; nobody asked it to stop"
+
+
+class RunNotCancelling(RunRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "run_not_cancelling"
+
+    def message(self) -> str:
+        return f"run {self.run} is {self.status}; nobody asked to cancel it"
+
+
+class StepsNotFinished(Rejection, frozen=True, kw_only=True):
+    """`steps` names the first of them, `count` tells how many there are."""
+
+    code: ClassVar[str] = "steps_not_finished"
+    run: UUID
+    steps: list[str]
+    count: int
+
+    def message(self) -> str:
+        return f"run {self.run} cannot end yet, some of its steps did not: {_listed(self.steps, self.count)}"
+
+
+class StepsNotSuccessful(Rejection, frozen=True, kw_only=True):
+    """A run completes only if no step failed or was stopped. `steps` names the first of those that did."""
+
+    code: ClassVar[str] = "steps_not_successful"
+    run: UUID
+    steps: list[str]
+    count: int
+
+    def message(self) -> str:
+        return f"run {self.run} cannot complete, steps failed or were stopped: {_listed(self.steps, self.count)}"
+
+    def hint(self) -> str:
+        return "fail the run, or stop it"
+
+
+class UnknownStep(Rejection, frozen=True, kw_only=True):
+    """`known` names the steps with the closest names; if none is close, the first ones."""
+
+    code: ClassVar[str] = "unknown_step"
+    run: UUID
+    step: str
+    known: list[str]
+
+    def message(self) -> str:
+        return f"run {self.run} has no step {self.step!r}"
+
+    def hint(self) -> str:
+        return "it has " + ", ".join(self.known)
+
+
+class StepRefusal(Rejection, frozen=True, kw_only=True):
+    """A step is not in a status that allows what was asked."""
+
+    run: UUID
+    step: str
+    status: str
+
+
+class StepAlreadyEnded(StepRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "step_already_ended"
+
+    def message(self) -> str:
+        return f"step {self.step!r} of run {self.run} has ended as {self.status}"
+
+
+class StepAlreadyStarted(StepRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "step_already_started"
+
+    def message(self) -> str:
+        return f"step {self.step!r} of run {self.run} is {self.status} already"
+
+
+class StepNotStarted(StepRefusal, frozen=True, kw_only=True):
+    code: ClassVar[str] = "step_not_started"
+
+    def message(self) -> str:
+        return f"step {self.step!r} of run {self.run} is {self.status}, no attempt of it is running"
+
+    def hint(self) -> str:
+        return "start the step first"
+
+
+class UpstreamNotFinished(Rejection, frozen=True, kw_only=True):
+    """`waiting_for` names the first of them, `count` tells how many there are."""
+
+    code: ClassVar[str] = "upstream_not_finished"
+    run: UUID
+    step: str
+    waiting_for: list[str]
+    count: int
+
+    def message(self) -> str:
+        return (
+            f"step {self.step!r} of run {self.run} comes after steps that did not finish: "
+            f"{_listed(self.waiting_for, self.count)}"
+        )
+
+
+class WrongAttempt(Rejection, frozen=True, kw_only=True):
+    """Another attempt of the step is the current one: what speaks here is outdated, or ahead of itself."""
+
+    code: ClassVar[str] = "wrong_attempt"
+    run: UUID
+    step: str
+    attempt: int
+    expected: int
+
+    def message(self) -> str:
+        return f"attempt {self.attempt} of step {self.step!r} in run {self.run}: it is attempt {self.expected}'s turn"
+
+
+class StageTaken(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "stage_taken"
+    stage: str
+    holder: UUID
+    number: int
+
+    def message(self) -> str:
+        return f"version {self.number} of this model is in {self.stage} already"
+
+    def hint(self) -> str:
+        return "demote it first, or use force to archive it"
+
+
+class VersionInStage(Rejection, frozen=True, kw_only=True):
+    code: ClassVar[str] = "version_in_stage"
+    model_version: UUID
+    stage: str
+
+    def message(self) -> str:
+        return f"model version {self.model_version} is in {self.stage}, so it cannot be deleted"
+
+    def hint(self) -> str:
+        return "move it to another stage first"
+
+
+def _listed(names: list[str], count: int) -> str:
+    """The names, and how many more there are."""
+    rest = f" and {count - len(names)} more" if count > len(names) else ""
+    return ", ".join(names) + rest

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, assert_never
+from typing import Annotated, Any, ClassVar, assert_never
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from commands.changes import differing, existing, set_fields, updated
+from commands.changes import creation, differing, existing, set_fields, updated, way_back
 from commands.command import Command, Decided, Entity, Found, Fresh, Lookup, child_key, name_key
 from commands.fields import ComponentType, Labels, Name, Ref, Text
-from commands.rejections import AlreadyExists, ComponentTypeMismatch, NotDeleted, StackIncomplete
+from commands.rejections import ComponentTypeMismatch, NotDeleted, StackIncomplete
 from ledger.envelope import NewEvent
 from ledger.events.stack import KIND, StackDeleted, StackRegistered, StackRestored, StackUpdated
 from ledger.values import StreamId
@@ -132,16 +132,13 @@ def decide(command: StackCommand, found: dict[str, Found]) -> Decided:
 
 
 def register(command: RegisterStack, found: dict[str, Found]) -> Decided:
-    stack = found["stack"]
-    if stack.state is not None:
-        return AlreadyExists(stack.stream)
     chosen = chosen_components(command.components, found)
     if not isinstance(chosen, dict):
         return chosen
     event = StackRegistered(
         name=command.name, components=chosen, description=command.description, labels=command.labels
     )
-    return [NewEvent(stack.stream, event)]
+    return creation(found["stack"], event, evolve=evolve)
 
 
 def update(command: UpdateStack, found: dict[str, Found]) -> Decided:
@@ -172,11 +169,18 @@ def chosen_components(
 
 def restore(stream: StreamId, current: State, past: State | None) -> list[Command]:
     """The commands that bring a stack back to what it was; `past` is None when it did not exist."""
-    stack = str(stream.id)
-    if past is None or past.deleted:
-        return [] if current.deleted else [DeleteStack(stack=stack)]
-    back: list[Command] = [RestoreStack(stack=stack)] if current.deleted else []
-    fields = differing(current, {name: getattr(past, name) for name in ("name", "components", "description", "labels")})
-    if "components" in fields:
-        fields["components"] = {kind: str(id_) for kind, id_ in past.components.items()}
-    return [*back, UpdateStack(stack=stack, **fields)] if fields else back
+    ref = str(stream.id)
+
+    def update_to(**fields: Any) -> Command:
+        if "components" in fields:
+            fields["components"] = {kind: str(id_) for kind, id_ in fields["components"].items()}
+        return UpdateStack(stack=ref, **fields)
+
+    return way_back(
+        current,
+        past,
+        fields=("name", "components", "description", "labels"),
+        delete=DeleteStack(stack=ref),
+        restore=RestoreStack(stack=ref),
+        update=update_to,
+    )

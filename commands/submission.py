@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,7 +30,7 @@ class Submission(msgspec.Struct, frozen=True):
     occurred_at: datetime | None = None
 
 
-class EventRef(NamedTuple):
+class EventRef(msgspec.Struct, frozen=True):
     """Where an event of an answered command stands."""
 
     position: Position

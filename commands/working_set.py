@@ -25,7 +25,7 @@ from commands.command import (
     number_key,
 )
 from commands.registry import decider
-from commands.rejections import AmbiguousReference, EntityNotFound
+from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken
 from ledger.events.registry import parent_of
 from ledger.values import StreamId, Version, new_id
 
@@ -67,6 +67,15 @@ class FoldCache:
             self._folds.popitem(last=False)
 
 
+class _Step(NamedTuple):
+    """What one command does to a working set."""
+
+    folds: dict[StreamId, Fold]
+    taken: dict[str, StreamId]
+    released: set[str]
+    versions: tuple[Version, ...]
+
+
 class WorkingSet:
     """The streams and claims that one submission (a command or a batch) looks at. With `fresh`, nothing comes from the
     cache."""
@@ -79,6 +88,7 @@ class WorkingSet:
         self.loaded: dict[StreamId, Fold] = {}
         self.current: dict[StreamId, Fold] = {}
         self.guards: dict[str, str | None] = {}
+        self._fenced: set[StreamId] = set()
         self._claims: dict[str, StreamId] = {}
         self._released: set[str] = set()
 
@@ -92,21 +102,42 @@ class WorkingSet:
             found[name] = answer
         return found
 
-    def apply(self, event: NewEvent) -> Version:
-        """Moves the working set on as if the event were recorded; answers the version it will have in its stream."""
-        before = self.current.get(event.stream, Fold(None, 0))
-        judge = decider(event.stream.kind)
-        state = judge.evolve(before.state, event.event)
-        self.current[event.stream] = Fold(state, before.version + 1)
-        held = judge.claims(before.state) if before.state is not None else set()
-        holds = judge.claims(state)
-        for key in held - holds:
+    async def advance(self, events: list[NewEvent]) -> tuple[Version, ...] | Rejection:
+        """Moves the working set on as if one command's events were recorded; answers their versions.
+
+        Refuses, changing nothing, if a claim that they take is held by another stream as far as this set knows; with
+        `fresh` it asks the ledger, else the append will.
+        """
+        step = self._step(events)
+        for key, stream in step.taken.items():
+            holder = await self._holder(key) if self._fresh else self._claims.get(key)
+            if holder not in (None, stream) and key not in step.released:
+                return NameTaken(key, holder=holder)
+        self.current |= step.folds
+        for key in step.released:
             self._claims.pop(key, None)
-            self._released.add(key)
-        for key in holds - held:
-            self._claims[key] = event.stream
-            self._released.discard(key)
-        return before.version + 1
+        self._released = (self._released | step.released) - step.taken.keys()
+        self._claims |= step.taken
+        return step.versions
+
+    def _step(self, events: list[NewEvent]) -> _Step:
+        """Where one command's events lead, from where the set stands."""
+        folds: dict[StreamId, Fold] = {}
+        taken: dict[str, StreamId] = {}
+        released: set[str] = set()
+        versions: list[Version] = []
+        for new in events:
+            before = folds.get(new.stream) or self.current.get(new.stream, Fold(None, 0))
+            judge = decider(new.stream.kind)
+            state = judge.evolve(before.state, new.event)
+            folds[new.stream] = Fold(state, before.version + 1)
+            versions.append(before.version + 1)
+            held = judge.claims(before.state) if before.state is not None else set()
+            holds = judge.claims(state)
+            released |= held - holds
+            taken = {key: stream for key, stream in taken.items() if key not in held - holds}
+            taken |= dict.fromkeys(holds - held, new.stream)
+        return _Step(folds, taken, released, tuple(versions))
 
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
         """(taken, released): how the claims of the changed streams differ from what was loaded."""
@@ -124,8 +155,12 @@ class WorkingSet:
         return taken, released
 
     def expected(self) -> dict[StreamId, Version]:
-        """The version of every stream that was looked at."""
-        return {stream: fold.version for stream, fold in self.loaded.items()}
+        """The version of every stream that was looked at, unless only its existence mattered and nothing changed it."""
+        return {
+            stream: fold.version
+            for stream, fold in self.loaded.items()
+            if stream in self._fenced or self.current[stream] is not fold
+        }
 
     def remember(self) -> None:
         """Puts the folds into the cache, once they are committed."""
@@ -154,6 +189,7 @@ class WorkingSet:
             case Fresh():
                 stream = StreamId(lookup.kind, lookup.id or new_id())
                 fold = await self.load(stream) if lookup.id else self._brand_new(stream)
+                self._fenced.add(stream)
                 return Found(stream, fold.state, fold.version)
             case Entity():
                 return await self._entity(lookup)
@@ -169,15 +205,17 @@ class WorkingSet:
         self.loaded[stream] = self.current[stream] = Fold(None, 0)
         return self.loaded[stream]
 
-    async def _found(self, stream: StreamId) -> Found:
+    async def _found(self, stream: StreamId, *, fenced: bool = True) -> Found:
         fold = await self.load(stream)
+        if fenced:
+            self._fenced.add(stream)
         return Found(stream, fold.state, fold.version)
 
     async def _entity(self, lookup: Entity) -> Found | Rejection:
         stream = await self._resolve(lookup.kind, lookup.ref)
         if isinstance(stream, Rejection):
             return stream
-        found = NOTHING if stream is None else await self._found(stream)
+        found = NOTHING if stream is None else await self._found(stream, fenced=not lookup.unfenced)
         absent = found.state is None or (getattr(found.state, "deleted", False) and not lookup.deleted_too)
         if not absent:
             return found
