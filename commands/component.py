@@ -106,7 +106,7 @@ def lookups(command: ComponentCommand, found: dict[str, Found]) -> dict[str, Loo
         case DeleteComponent():
             component: dict[str, Lookup] = {"component": Entity(KIND, command.component)}
             if "component" in found:
-                component["use"] = LastClaim(child_key("component_use", found["component"].stream.id, ""))
+                component["use"] = LastClaim(child_key("stack_use", found["component"].stream.id, ""))
             return component
         case RestoreComponent():
             return {"component": Entity(KIND, command.component, deleted_too=True)}

@@ -91,7 +91,7 @@ def claims(state: State) -> set[str]:
     """Its name, and the use of each component: a component in use cannot be deleted."""
     if state.deleted:
         return set()
-    uses = {child_key("component_use", component, state.name) for component in state.components.values()}
+    uses = {child_key("stack_use", component, state.name) for component in state.components.values()}
     return uses | {name_key(KIND, state.name)}
 
 

@@ -106,10 +106,11 @@ class WorkingSet:
         """Moves the working set on as if one command's events were recorded; answers their versions.
 
         Refuses, changing nothing, if a claim that they take is held by another stream as far as this set knows; with
-        `fresh` it asks the ledger, else the append will.
+        `fresh` it asks the ledger, else the append will. Claims are looked at in the order of their keys, so that a
+        stack's name (`stack:`) is refused before its use of a component (`stack_use:`).
         """
         step = self._step(events)
-        for key, stream in step.taken.items():
+        for key, stream in sorted(step.taken.items()):
             holder = await self._holder(key) if self._fresh else self._claims.get(key)
             if holder not in (None, stream) and key not in step.released:
                 return NameTaken(key, holder=holder)
@@ -150,7 +151,7 @@ class WorkingSet:
             judge = decider(stream.kind)
             before |= dict.fromkeys(judge.claims(old) if old is not None else (), stream)
             after |= dict.fromkeys(judge.claims(fold.state), stream)
-        taken = {key: stream for key, stream in after.items() if before.get(key) != stream}
+        taken = {key: stream for key, stream in sorted(after.items()) if before.get(key) != stream}
         released = {key: stream for key, stream in before.items() if after.get(key) != stream}
         return taken, released
 

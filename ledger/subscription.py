@@ -178,15 +178,3 @@ class Subscription:
         if not task.cancelled():
             self._failure = task.exception()
             self._woken.set()
-
-
-async def follow(
-    reader: LedgerReader, workspace_id: UUID, *, after: Position, woken: AsyncIterator[set[UUID]]
-) -> AsyncIterator[list[RecordedEvent]]:
-    """One workspace's events after a position, for ever, straight from PostgreSQL: for streams to clients."""
-    async for workspaces in woken:
-        if workspaces and workspace_id not in workspaces:
-            continue
-        while events := await reader.read(workspace_id, after=after, limit=READ_LIMIT_MAX):
-            after = events[-1].position
-            yield events

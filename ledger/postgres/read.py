@@ -206,6 +206,11 @@ class LedgerReader:
         )
         return [StreamId(*row) for row in rows]
 
+    async def relayed(self) -> dict[UUID, Position]:
+        """How far each ledger was published to NATS."""
+        rows = await self._rows("SELECT workspace_id, position FROM ledger.relays")
+        return {row[0]: row[1] for row in rows}
+
     async def recorded_commands(self, workspace_id: UUID, ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
         """Those of the commands that the ledger has."""
         rows = await self._rows(

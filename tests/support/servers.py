@@ -6,7 +6,6 @@ Whatever a test does, the servers end with the session: by pid when it ends well
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import os
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from ledger.postgres.migrate import APP_ROLE, migrate
 from runners.embedded import APP, OWNER, EmbeddedNats, EmbeddedPostgres
 from runners.processes import Program, launch, stop, wait_until_ready
 
@@ -75,6 +75,10 @@ class PostgresServer:
         """A clone of the migrated template."""
         name = f"test_{os.getpid()}_{next(self._numbers)}"
         self._execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(TEMPLATE)))
+        # A clone has the template's contents, not the privileges on the database itself.
+        self._execute(
+            sql.SQL("GRANT CONNECT, CREATE ON DATABASE {} TO {}").format(sql.Identifier(name), sql.Identifier(APP_ROLE))
+        )
         return self.database(name)
 
     def create_empty_database(self) -> Database:
@@ -93,10 +97,6 @@ class PostgresServer:
     def create_template(self) -> None:
         """Migrate the template once for the session."""
         self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(TEMPLATE)))
-        if importlib.util.find_spec("ledger.postgres.migrate") is None:
-            return
-        from ledger.postgres.migrate import migrate
-
         migrate(self.database(TEMPLATE).owner_dsn)
 
     def _execute(self, statement: sql.Composable) -> None:

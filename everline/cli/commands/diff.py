@@ -1,0 +1,46 @@
+"""`everline diff`: what changed in a workspace between two moments."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from everline.cli import output
+from everline.cli.exit_codes import ExitCode
+from everline.cli.groups import leaf
+from everline.cli.moments import parse_moment
+from everline.cli.reads import show_changes
+from everline.cli.session import Session, writing
+
+app = leaf()
+
+MomentArgument = Annotated[str, typer.Argument(metavar="MOMENT", help="A position, a time, or an age such as 15m.")]
+
+
+@app.command()
+@writing
+def diff(
+    session: Session,
+    first: MomentArgument,
+    second: Annotated[str | None, typer.Argument(metavar="MOMENT", help="The later moment; now unless given.")] = None,
+    kind: Annotated[str | None, typer.Option("--kind", help="Only this kind of entity, e.g. stack.")] = None,
+) -> None:
+    """Show what was created, changed and deleted between two moments; exit code 0 when nothing was, 1 otherwise."""
+    asked = {"from": parse_moment(first), "to": parse_moment(second) if second else None}
+    page = session.every("diff", {**asked, "kind": kind.replace("-", "_") if kind else None})
+    items: list[dict[str, Any]] = page["items"]
+    changed = [({"change": item["change"], "entity": entity_of(item)}, item["changes"]) for item in items]
+    output.emit(
+        session.output,
+        page,
+        names=lambda: [entity_of(item) for item in items],
+        table=lambda: show_changes(session, changed) if items else output.note("no differences"),
+    )
+    if items:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def entity_of(item: dict[str, Any]) -> str:
+    """`stack/prod`, as other commands take it."""
+    return f"{item['kind'].replace('_', '-')}/{item.get('name') or item['id']}"

@@ -1,0 +1,150 @@
+"""One command's conversation with a server: which one, in which workspace, as of which moment.
+
+`reading` and `writing` give a command its session and the options that go with it, so that every command has the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from everline import calls
+from everline.calls import PAGE_SIZE_MAX, Call, Place
+from everline.cli.moments import parse_moment
+from everline.cli.parameters import AsOfOption, ContextOption, Output, OutputOption, WorkspaceOption
+from everline.client import CONTROL, Client
+from everline.ids import new_id
+from everline.resources import CONTROL_TABLES
+
+CONTROL_COMMANDS = frozenset({"create-workspace", "update-workspace"})
+
+Row = dict[str, Any]
+Command = Callable[..., None]
+
+
+class Session:
+    """Speaks the HTTP API through the SDK's client; answers are the API's documents as they are."""
+
+    def __init__(self, client: Client, output: Output) -> None:
+        self.client, self.output = client, output
+
+    @property
+    def url(self) -> str:
+        """The server."""
+        return self.client.url
+
+    @property
+    def workspace(self) -> str:
+        """The workspace, as it was named."""
+        return self.client.workspace
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
+        """A document of the workspace, as of the session's moment."""
+        return self.client.send(calls.ask(self._place(path.partition("/")[0]), path, params))
+
+    def get_root(self, path: str) -> Row:
+        """A document of the whole server, such as `info`."""
+        return self.client.send(Call("GET", f"/v1/{path}", dict, repeatable=True))
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Row:
+        """The answer to what is asked of or done to the workspace without being one command."""
+        target = self._place(path).path(*path.split("/"))
+        key = {"Idempotency-Key": new_id()}
+        return self.client.send(Call("POST", target, dict, headers=key, body=dict(body), repeatable=True))
+
+    def command(self, name: str, body: Mapping[str, Any], *, expected_version: int | None = None) -> Row:
+        """Do something; answers the receipt."""
+        place = Place(CONTROL) if name in CONTROL_COMMANDS else self.client.place
+        return asdict(self.client.send(calls.command(place, name, body, expected_version=expected_version)))
+
+    def page(self, table: str, params: Mapping[str, Any]) -> Row:
+        """One page of a table."""
+        return self.get(table, params)
+
+    def every(self, table: str, params: Mapping[str, Any]) -> Row:
+        """All pages as one document."""
+        asked = {**params, "limit": PAGE_SIZE_MAX}
+        page = self.get(table, asked)
+        items = list(page["items"])
+        while cursor := page["next"]:
+            page = self.get(table, {**asked, "cursor": cursor})
+            items += page["items"]
+        return {**page, "items": items}
+
+    def entity(self, table: str, ref: str) -> Row:
+        """One entity with its children."""
+        return self.get(f"{table}/{ref}")
+
+    def history(self, table: str, ref: str, *, limit: int) -> Row:
+        """The newest changes of one entity."""
+        return self.get(f"{table}/{ref}/history", {"limit": limit})
+
+    def follow(self, after: int | None) -> Iterator[Row]:
+        """Events as they are recorded, without end."""
+        for event in self.client.follow(after=after):
+            yield dict(event)
+
+    def _place(self, table: str) -> Place:
+        workspace = CONTROL if table in CONTROL_TABLES else self.client.place.workspace
+        return Place(workspace, as_of=self.client.place.as_of)
+
+
+@contextmanager
+def open_session(
+    output: Output, *, context: str | None, workspace: str | None, as_of: str | None = None
+) -> Iterator[Session]:
+    """A session with the server of the context."""
+    with Client(workspace=workspace, context=context) as client:
+        yield Session(client.as_of(as_of) if as_of else client, output)
+
+
+def reading(function: Command) -> Command:
+    """Gives a command its session and the options --as-of, --workspace, --context and --output."""
+    return _with_session(function, output=OutputOption, as_of=AsOfOption)
+
+
+def writing(function: Command) -> Command:
+    """As `reading`, for what happens now and cannot be asked of the past."""
+    return _with_session(function, output=OutputOption)
+
+
+def session_without_output(function: Command) -> Command:
+    """As `reading`, for a command with forms of output of its own."""
+    return _with_session(function, as_of=AsOfOption)
+
+
+def _with_session(function: Command, *, output: Any = None, as_of: Any = None) -> Command:
+    offered: dict[str, tuple[Any, Any]] = {
+        "as_of": (as_of, None),
+        "workspace": (WorkspaceOption, None),
+        "context": (ContextOption, None),
+    }
+    if output is not None:
+        offered["output"] = (output, Output.TABLE)
+    options = {name: found for name, found in offered.items() if found[0] is not None}
+
+    @functools.wraps(function)
+    def command(**given: Any) -> None:
+        chosen = {name: given.pop(name) for name in options}
+        with open_session(
+            chosen.get("output", Output.TABLE),
+            context=chosen["context"],
+            workspace=chosen["workspace"],
+            as_of=parse_moment(chosen["as_of"]) if chosen.get("as_of") else None,
+        ) as session:
+            function(session, **given)
+
+    own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, annotation=annotation, default=default)
+        for name, (annotation, default) in options.items()
+    ]
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own] + added
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    del command.__wrapped__  # typer would read the hints of the undecorated function
+    return command

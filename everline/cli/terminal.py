@@ -1,0 +1,25 @@
+"""What a person's terminal gets, through rich: colour only where it is wanted, lines never cut or folded.
+
+The one importer of rich outside the demo; imported only when something is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from rich.console import Console
+from rich.text import Text
+
+
+@cache
+def console(*, stderr: bool = False) -> Console:
+    """A console that honours NO_COLOR and pipes; marks in data mean nothing to it."""
+    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
+def print_lines(lines: Iterable[Sequence[tuple[str, str]]], *, stderr: bool = False) -> None:
+    """Write lines of (text, style) pieces whole; a line longer than the terminal wraps there, uncut."""
+    target = console(stderr=stderr)
+    for line in lines:
+        target.print(Text.assemble(*line), soft_wrap=True)

@@ -1,0 +1,60 @@
+"""Who sends a request. The seam: until people exist there is one answer, the user who runs the gateway.
+
+That answer is only as good as the loopback address, so a browser must not be able to lend it to a web page.
+"""
+
+from __future__ import annotations
+
+import getpass
+from typing import NamedTuple, Protocol
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+
+from gateway.problems import Refused, refused
+from gateway.settings import is_loopback
+from ledger.values import ACTOR_LENGTH_MAX
+
+
+class Actor(NamedTuple):
+    """Who acts, as recorded on every event: `user:<login>`."""
+
+    name: str
+
+
+class Authenticator(Protocol):
+    """Tells who sends a request, or raises Refused."""
+
+    async def authenticate(self, request: Request) -> Actor: ...
+
+
+class LocalUser:
+    """Everybody is the user of the operating system who runs the gateway."""
+
+    def __init__(self) -> None:
+        self._actor = Actor(f"user:{getpass.getuser()}"[:ACTOR_LENGTH_MAX])
+
+    async def authenticate(self, request: Request) -> Actor:
+        """Refuses what a web page of another site made a browser send: a foreign Origin, or a name that somebody
+        else's DNS points at this machine."""
+        host, origin = request.headers.get("host", ""), request.headers.get("origin")
+        if not is_loopback(_name(f"//{host}")):
+            raise foreign("Host", host)
+        if origin is not None and urlsplit(origin).netloc != host:
+            raise foreign("Origin", origin)
+        return self._actor
+
+
+def foreign(header: str, value: str) -> Refused:
+    return refused(
+        "foreign_origin",
+        f"the {header} of this request is {value!r}, which is not this gateway",
+        hint="without logins, requests are taken only from this machine and from the gateway's own pages",
+    )
+
+
+def _name(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,42 @@
+"""What requests are served with: made once by the composition root, the same for every request."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, NamedTuple
+
+from psycopg_pool import AsyncConnectionPool
+
+from commands.handler import CommandHandler
+from commands.rollback_plan import RollbackPlanner
+from gateway.authentication import Authenticator
+from gateway.metrics import Metrics
+from gateway.wakeups import Wakeups
+from ledger.postgres.append import Appender
+from ledger.postgres.read import LedgerReader
+from projections.moments import Moments
+from projections.projector import Projector
+from projections.query import Queries
+
+
+class Services(NamedTuple):
+    """Everything below the routes. `checking` admits one replay check at a time; `stopping` is set when the
+    program ends, so that open streams end too."""
+
+    pool: AsyncConnectionPool[Any]
+    reader: LedgerReader
+    appender: Appender
+    handler: CommandHandler
+    planner: RollbackPlanner
+    queries: Queries
+    moments: Moments
+    projector: Projector
+    wakeups: Wakeups
+    authenticator: Authenticator
+    metrics: Metrics
+    checking: asyncio.Lock
+    stopping: asyncio.Event
+
+    async def forget_broken_connections(self) -> None:
+        """After an outage: one failed request replaces every dead connection, not only the one that it met."""
+        await self.pool.check()

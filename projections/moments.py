@@ -1,0 +1,116 @@
+"""Moments: the position that a question is about, and the bounded wait until the query tables have reached it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+
+import msgspec
+
+from ledger.errors import PositionBeyondHead
+from projections.checkpoints import NOTHING, read_checkpoint
+from projections.errors import InvalidMoment, ProjectionBehind, ProjectionOutdated
+from projections.registry import digest
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from psycopg_pool import AsyncConnectionPool
+
+    from ledger.postgres.read import LedgerReader
+    from ledger.values import Position
+    from projections.checkpoints import Checkpoint
+
+WAIT_SECONDS_MAX = 1.0
+"""How long a question waits for a position that the ledger has and the tables have not."""
+
+POLL_SECONDS = (0.002, 0.004, 0.008, 0.015)
+"""Waits between two looks at the checkpoint; the last one repeats."""
+
+POSITION_MAX = 2**63 - 1
+
+_Time = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+class When(NamedTuple):
+    """What a caller asks for: a past moment (a position or an RFC 3339 time), and a position to wait for."""
+
+    as_of: str | None = None
+    min_position: int | None = None
+
+
+LIVE = When()
+
+
+class Moment(NamedTuple):
+    """A position that the tables have reached. `live` asks for the newest rows instead of those at the position;
+    `head` is how far the tables are."""
+
+    position: Position
+    recorded_at: datetime | None
+    live: bool
+    head: Position
+
+    def shown(self) -> dict[str, Any]:
+        return {"position": self.position, "time": self.recorded_at}
+
+
+class Moments:
+    """Turns what callers ask for into moments."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], reader: LedgerReader) -> None:
+        self._pool = pool
+        self._reader = reader
+
+    async def at(self, workspace_id: UUID, when: When) -> Moment:
+        """Waits until the tables are there.
+
+        Raises InvalidMoment, PositionBeyondHead for what has not happened yet, ProjectionBehind after
+        WAIT_SECONDS_MAX, and ProjectionOutdated while another version's tables are being replaced.
+        """
+        if when.as_of is None:
+            reached = await self._reach(workspace_id, when.min_position or 0)
+            return Moment(reached.position, reached.recorded_at, live=True, head=reached.position)
+        position = await self.position_of(workspace_id, when.as_of)
+        reached = await self._reach(workspace_id, max(position, when.min_position or 0))
+        recorded_at = await self._reader.time_of(workspace_id, position)
+        return Moment(position, recorded_at, live=False, head=reached.position)
+
+    async def position_of(self, workspace_id: UUID, text: str) -> Position:
+        """The position that a position or a time names."""
+        if not (text.isascii() and text.isdigit()):
+            return await self._reader.position_at(workspace_id, _time(text))
+        position = int(text)
+        head = await self._reader.head(workspace_id)
+        if position > head.position:
+            raise PositionBeyondHead(f"position {text}", head=head.position)
+        return position
+
+    async def _reach(self, workspace_id: UUID, position: Position) -> Checkpoint:
+        deadline = time.monotonic() + WAIT_SECONDS_MAX
+        for attempt in range(int(WAIT_SECONDS_MAX / POLL_SECONDS[0])):
+            found = await self._checkpoint(workspace_id)
+            if found.position >= position:
+                return found
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
+        raise ProjectionBehind(position, checkpoint=found.position)
+
+    async def _checkpoint(self, workspace_id: UUID) -> Checkpoint:
+        async with self._pool.connection() as connection:
+            found = await read_checkpoint(connection, workspace_id)
+        if found is None:
+            return NOTHING
+        if found.version != digest():
+            raise ProjectionOutdated(workspace_id)
+        return found
+
+
+def _time(text: str) -> datetime:
+    try:
+        return msgspec.convert(text, type=_Time)
+    except msgspec.ValidationError:
+        raise InvalidMoment(text) from None

@@ -1,0 +1,115 @@
+"""The projector: events become rows, each exactly once, because rows and checkpoint commit together.
+
+Any number of projectors may follow the same workspace; the locked checkpoint lets one of them apply a batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from projections import checkpoints
+from projections.batch import apply_batch
+from projections.checkpoints import Checkpoint, read_checkpoint
+from projections.errors import ProjectionGap, ProjectionStopped
+from projections.rebuild import rebuild
+from projections.registry import digest
+from projections.schema import create_checkpoints, create_schema, drop_schema, lock_layout, schema_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from uuid import UUID
+
+    from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
+
+    from ledger.envelope import RecordedEvent
+    from ledger.postgres.read import LedgerReader
+    from ledger.values import Position
+
+EVENTS_PER_BATCH_MAX = 500
+"""Events of one transaction while catching up."""
+
+
+class Projector:
+    """Keeps the query tables of workspaces up to date. `start` before use."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], reader: LedgerReader) -> None:
+        self._pool = pool
+        self._reader = reader
+
+    async def start(self) -> None:
+        """Makes the table of checkpoints; repeating is harmless."""
+        await create_checkpoints(self._pool)
+
+    async def checkpoint(self, workspace_id: UUID) -> Position:
+        """How far a workspace is projected; 0 if it has no tables yet."""
+        async with self._pool.connection() as connection:
+            found = await read_checkpoint(connection, workspace_id)
+        return found.position if found else 0
+
+    async def checkpoints(self) -> dict[UUID, Position]:
+        """How far every workspace is projected."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("SELECT workspace_id, position FROM projections.checkpoints", binary=True)
+            return dict(await cursor.fetchall())
+
+    async def apply(self, workspace_id: UUID, events: Sequence[RecordedEvent]) -> Position:
+        """Applies events in one transaction and returns the checkpoint after it.
+
+        Events that are applied already are dropped. Raises ProjectionGap when others are missing before the first,
+        and ProjectionStopped for one that cannot be applied, after those before it were.
+        """
+        if not events:
+            return await self.checkpoint(workspace_id)
+        try:
+            return await self._apply(workspace_id, events)
+        except ProjectionStopped as stopped:
+            before = [event for event in events if event.position < stopped.position]
+            if before:
+                await self._apply(workspace_id, before)
+            raise
+
+    async def catch_up(self, workspace_id: UUID, *, until: Position | None = None) -> Position:
+        """Applies what the ledger has beyond the checkpoint, up to and including `until`, batch by batch."""
+        position = await self.checkpoint(workspace_id)
+        while until is None or position < until:
+            events = await self._reader.read(workspace_id, after=position, until=until, limit=EVENTS_PER_BATCH_MAX)
+            if not events:
+                break
+            position = await self.apply(workspace_id, events)
+        return position
+
+    async def _apply(self, workspace_id: UUID, events: Sequence[RecordedEvent]) -> Position:
+        while True:
+            async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
+                found = await read_checkpoint(connection, workspace_id, lock=True)
+                if found is not None and found.version == digest():
+                    return await _apply_after(connection, workspace_id, events, found=found)
+            if found is None:
+                await self._create(workspace_id)
+            else:
+                await rebuild(self._pool, self._reader, workspace_id)
+
+    async def _create(self, workspace_id: UUID) -> None:
+        """Empty tables at checkpoint 0, unless another projector made them meanwhile."""
+        async with self._pool.connection() as connection, connection.transaction():
+            await lock_layout(connection, workspace_id)
+            if await read_checkpoint(connection, workspace_id) is None:
+                await drop_schema(connection, schema_of(workspace_id))
+                await create_schema(connection, schema_of(workspace_id))
+                await checkpoints.store(connection, workspace_id, Checkpoint(digest(), 0, None))
+
+
+async def _apply_after(
+    connection: AsyncConnection[Any], workspace_id: UUID, events: Sequence[RecordedEvent], *, found: Checkpoint
+) -> Position:
+    """Applies what follows the locked checkpoint."""
+    events = [event for event in events if event.position > found.position]
+    if not events:
+        return found.position
+    for expected, event in enumerate(events, start=found.position + 1):
+        if event.position != expected:
+            raise ProjectionGap(workspace_id, checkpoint=expected - 1, first=event.position)
+    await apply_batch(connection, schema_of(workspace_id), workspace_id=workspace_id, events=events)
+    await checkpoints.advance(connection, workspace_id, events[-1])
+    return events[-1].position

@@ -1,0 +1,135 @@
+"""Rows in memory: what a batch of events does to the tables, folded before anything is written.
+
+Every change closes the version before it; changes at one position make one version.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from projections.errors import BrokenFold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from uuid import UUID
+
+    from ledger.envelope import Event, RecordedEvent
+    from ledger.values import Position
+    from projections.table import Row, Table
+
+
+class Rows:
+    """The rows that a batch needs, and what became of them. `begin` names the event that causes the next changes."""
+
+    def __init__(self, tables: Mapping[str, Table]) -> None:
+        self._tables = tables
+        self._current: dict[str, dict[UUID, Row]] = {name: {} for name in tables}
+        self._stored: dict[str, set[UUID]] = {name: set() for name in tables}
+        self._changed: dict[str, set[UUID]] = {name: set() for name in tables}
+        self._closed: dict[str, list[tuple[Row, Position]]] = {name: [] for name in tables}
+        self._event: RecordedEvent
+
+    def load(self, table: str, rows: Iterable[Row]) -> None:
+        """Rows as they are stored."""
+        for row in rows:
+            self._current[table][row["id"]] = row
+            self._stored[table].add(row["id"])
+
+    def begin(self, event: RecordedEvent) -> None:
+        self._event = event
+
+    def get(self, table: str, id_: UUID) -> Row:
+        """A row, deleted or not. A missing one is a broken invariant: what events refer to exists."""
+        row = self._current[table].get(id_)
+        if row is None:
+            raise BrokenFold(f"{table} has no row {id_}")
+        return row
+
+    def find(self, table: str, id_: UUID) -> Row | None:
+        return self._current[table].get(id_)
+
+    def insert(self, table: str, id_: UUID, **values: Any) -> None:
+        declared, event = self._tables[table], self._event
+        if id_ in self._current[table]:
+            raise BrokenFold(f"{table} has a row {id_} already")
+        row = {
+            **declared.empty,
+            "id": id_,
+            "created_position": event.position,
+            "created_at": event.recorded_at,
+            "created_by": event.actor,
+            **values,
+        }
+        if not declared.append_only:
+            row.update(
+                from_position=event.position,
+                updated_at=event.recorded_at,
+                updated_by=event.actor,
+                version=self._own_version(declared, id_, otherwise=0),
+                deleted=False,
+            )
+        self._check_columns(declared, row)
+        self._current[table][id_] = row
+        self._changed[table].add(id_)
+
+    def update(self, table: str, id_: UUID, **values: Any) -> None:
+        """Sets some columns. Without values only the version of the entity's stream moves on."""
+        declared, event, old = self._tables[table], self._event, self.get(table, id_)
+        if not declared.immutable_names.isdisjoint(values):
+            raise BrokenFold(f"{table} row {id_}: {sorted(values)} holds a column that is set once")
+        if old["from_position"] < event.position:
+            self._closed[table].append((old, event.position))
+        row = {
+            **old,
+            **values,
+            "from_position": event.position,
+            "updated_at": event.recorded_at,
+            "updated_by": event.actor,
+            "version": self._own_version(declared, id_, otherwise=old["version"]),
+        }
+        if len(row) != len(old):
+            self._check_columns(declared, row)
+        self._current[table][id_] = row
+        self._changed[table].add(id_)
+
+    def put(self, table: str, id_: UUID, *, fixed: Mapping[str, Any], **values: Any) -> None:
+        """Inserts with the `fixed` columns and the values, or updates the values of the row that is there."""
+        if id_ in self._current[table]:
+            self.update(table, id_, **values)
+        else:
+            self.insert(table, id_, **fixed, **values)
+
+    def delete(self, table: str, id_: UUID) -> None:
+        """Leaves a tombstone: the row still says what the entity was."""
+        self.update(table, id_, deleted=True)
+
+    def restore(self, table: str, id_: UUID) -> None:
+        self.update(table, id_, deleted=False)
+
+    def inserted(self, table: str) -> list[Row]:
+        """Rows that are not stored yet."""
+        return [self._current[table][id_] for id_ in self._changed[table] - self._stored[table]]
+
+    def updated(self, table: str) -> list[Row]:
+        """Stored rows with a newer version."""
+        return [self._current[table][id_] for id_ in self._changed[table] & self._stored[table]]
+
+    def closed(self, table: str) -> Iterator[tuple[Row, Position]]:
+        """Versions that ended in this batch, each with the position at which it ended."""
+        return iter(self._closed[table])
+
+    def _own_version(self, declared: Table, id_: UUID, *, otherwise: int) -> int:
+        stream = self._event.stream
+        return self._event.version if stream.id == id_ and stream.kind == declared.kind else otherwise
+
+    def _check_columns(self, declared: Table, row: Row) -> None:
+        unknown = row.keys() - declared.by_name.keys()
+        if unknown:
+            raise BrokenFold(f"{declared.name} has no columns {sorted(unknown)}")
+
+
+def present(event: Event) -> dict[str, Any]:
+    """The fields of an update that are set, by name."""
+    return {name: value for name in event.__struct_fields__ if (value := getattr(event, name)) is not msgspec.UNSET}

@@ -1,0 +1,147 @@
+"""What a query table is: its columns, and what the engine adds to every one of them.
+
+A row of the current table is the newest version of an entity; its `_history` twin holds the closed versions, each with
+the positions `[from_position, to_position)` at which it was true and only those columns that can change.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ledger.values import Position
+
+ColumnType = Literal["text", "uuid", "int", "float", "bool", "time", "json", "text_list"]
+
+Row = dict[str, Any]
+"""One version of an entity in memory, by column name."""
+
+SQL_TYPES: dict[ColumnType, str] = {
+    "text": "text",
+    "uuid": "uuid",
+    "int": "bigint",
+    "float": "double precision",
+    "bool": "boolean",
+    "time": "timestamptz",
+    "json": "jsonb",
+    "text_list": "text[]",
+}
+
+ANY_OWNER = "*"
+
+
+@dataclass(frozen=True)
+class Column:
+    """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
+
+    `loads` names a table whose row with this id is at hand whenever this row is. `owner` names the table whose
+    entities are shown together with the rows that hold their id here; ANY_OWNER stands for all of them.
+    """
+
+    name: str
+    type: ColumnType
+    indexed: bool = False
+    immutable: bool = False
+    loads: str = ""
+    owner: str = ""
+
+    @property
+    def sql_type(self) -> str:
+        return SQL_TYPES[self.type]
+
+
+IDENTITY = (
+    Column("id", "uuid", immutable=True),
+    Column("created_position", "int", immutable=True),
+    Column("created_at", "time", immutable=True),
+    Column("created_by", "text", immutable=True),
+)
+LIFE = (
+    Column("from_position", "int"),
+    Column("updated_at", "time"),
+    Column("updated_by", "text"),
+    Column("version", "int"),
+    Column("deleted", "bool"),
+)
+"""`version` is that of the entity's own stream (0 for a row that has none); `deleted` marks a tombstone."""
+
+TAGS = Column("tags", "text_list")
+CLOSING = (Column("to_position", "int"), Column("node", "int"))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A declared query table. `append_only` rows never change, so they have no history twin."""
+
+    name: str
+    kind: str
+    own: tuple[Column, ...]
+    append_only: bool = False
+    taggable: bool = False
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Every column of the current table but workspace_id, which the engine adds in front."""
+        if self.append_only:
+            return IDENTITY + self.own
+        return IDENTITY + LIFE + ((TAGS,) if self.taggable else ()) + self.own
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+    @cached_property
+    def mutable(self) -> tuple[Column, ...]:
+        """The columns that a version has of its own."""
+        return () if self.append_only else tuple(column for column in self.columns if not column.immutable)
+
+    @cached_property
+    def immutable_names(self) -> frozenset[str]:
+        return frozenset(column.name for column in self.columns if column.immutable or self.append_only)
+
+    @cached_property
+    def loaded(self) -> tuple[Column, ...]:
+        """What folding needs of a stored row: documents that cannot change stay where they are."""
+        return tuple(column for column in self.columns if not (column.immutable and column.type == "json"))
+
+    @cached_property
+    def history(self) -> str:
+        return f"{self.name}_history"
+
+    @cached_property
+    def history_columns(self) -> tuple[Column, ...]:
+        """Every column of the history twin but workspace_id."""
+        return (*IDENTITY[:2], *CLOSING, *self.mutable)
+
+    @cached_property
+    def empty(self) -> Row:
+        """A row with nothing in it."""
+        return {column.name: [] if column.type == "text_list" else None for column in self.columns}
+
+    def shown(self) -> tuple[Column, ...]:
+        """The columns that people see, what the entity is before how it came to be."""
+        hidden = {"from_position", "deleted"}
+        first, rest = IDENTITY[:1], IDENTITY[1:]
+        engine = rest if self.append_only else rest + LIFE
+        tags = (TAGS,) if self.taggable else ()
+        return (*first, *self.own, *tags, *(column for column in engine if column.name not in hidden))
+
+
+def node_of(from_position: Position, to_position: Position) -> int:
+    """The interval-tree node of `[from, to)`: the multiple of the highest power of two that lies inside.
+
+    Relational interval tree (Kriegel, Poetke, Seidl, VLDB 2000): see `nodes_at` for the other half.
+    """
+    last = to_position - 1
+    level = ((from_position - 1) ^ last).bit_length() - 1
+    return (last >> level) << level
+
+
+def nodes_at(position: Position, head: Position) -> list[int]:
+    """Every node whose versions can hold `position`, when nothing was closed beyond `head`."""
+    if position < 1:
+        return []
+    lowest = (position & -position).bit_length() - 1
+    return [((position >> level) | 1) << level for level in range(lowest, max(head.bit_length(), lowest + 1))]

@@ -1,0 +1,90 @@
+"""The programs that `up` runs from one data directory, and what each is told.
+
+Only `migrate` learns how to connect as the owner; whatever serves requests cannot change history.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import sys
+
+from runners.data_directory import DataDirectory
+from runners.embedded import APP, DATABASE, LOOPBACK, OWNER, EmbeddedNats, EmbeddedPostgres
+from runners.processes import Program
+
+READY_SECONDS_MAX = 2.0
+MIGRATE_SECONDS_MAX = 300.0
+GATEWAY = "gateway"
+
+
+class Installation:
+    """The embedded servers and the Python programs of one data directory."""
+
+    def __init__(self, directory: DataDirectory, port: int) -> None:
+        self.directory = directory
+        self.port = port
+        self.url = f"http://{LOOPBACK}:{port}"
+        self._postgres = EmbeddedPostgres(directory.root)
+        self._nats = EmbeddedNats(directory.root)
+
+    def servers(self) -> list[Program]:
+        """PostgreSQL, made on the first start, and nats-server. Needs the directory's lock."""
+        self._postgres.initialise()
+        return [self._postgres.program(), self._nats.program()]
+
+    def migration(self) -> Program:
+        """Ends when the schema is this program's and the default workspace is there."""
+        owner_dsn = self._postgres.dsn(OWNER, DATABASE)
+        return Program(
+            name="migrate",
+            command=_python("runners", "migrate", "--bootstrap"),
+            environment={**self._environment(), "EVERLINE_OWNER_DSN": owner_dsn},
+            log_path=self.directory.logs / "migrate.log",
+            start_seconds_max=MIGRATE_SECONDS_MAX,
+        )
+
+    def workers(self) -> list[Program]:
+        """The gateway and the runners, which need the servers and the schema."""
+        return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector")]
+
+    def _worker(self, name: str) -> Program:
+        command = _python(GATEWAY) if name == GATEWAY else _python("runners", name)
+        log_path = self.directory.logs / f"{name}.log"
+        if name != GATEWAY:
+            return Program(name=name, command=command, environment=self._environment(), log_path=log_path)
+        return Program(
+            name=name,
+            command=command,
+            environment=self._environment(),
+            log_path=log_path,
+            address=self.url,
+            is_ready=lambda _pid: self._answers(),
+        )
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if name != "EVERLINE_OWNER_DSN"}
+        return {
+            **inherited,
+            "EVERLINE_DSN": self._postgres.dsn(APP, DATABASE),
+            "EVERLINE_NATS_URL": self._nats.url,
+            "EVERLINE_HOST": LOOPBACK,
+            "EVERLINE_PORT": str(self.port),
+            "EVERLINE_DATA_DIR": str(self.directory.root),
+        }
+
+    def _answers(self) -> bool:
+        """Whether GET /ready is 200."""
+        connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=READY_SECONDS_MAX)
+        try:
+            connection.request("GET", "/ready")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+
+def _python(*arguments: str) -> tuple[str, ...]:
+    # -P: a folder `commands` or `gateway` where the user stands is not ours.
+    return (sys.executable, "-P", "-m", *arguments)

@@ -1,0 +1,59 @@
+"""How the operator's commands speak: colour and tables on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from runners.status import ComponentStatus, Status
+
+STYLES = {"running": "green", "starting": "yellow", "restarting": "yellow", "failed": "red", "orphaned": "red"}
+
+
+def _console() -> Console:
+    """For where the output goes now: a daemon moves it from the terminal into a log."""
+    return Console(highlight=False, soft_wrap=True)
+
+
+def print_line(text: str) -> None:
+    """One line as it is."""
+    _console().print(Text(text))
+
+
+def print_change(row: ComponentStatus) -> None:
+    """One line for a component that changed its state."""
+    pid = f"pid {row.pid}" if row.pid else ""
+    words = [Text(f"{row.name:<10}"), Text(f"{row.state:<10}", STYLES.get(row.state, "")), Text(f"{pid:<11}")]
+    _console().print(*words, Text(row.address, "dim"))
+
+
+def print_status(status: Status) -> None:
+    """What runs, and where to point a browser or a client."""
+    if not status.components:
+        print_line("nothing runs")
+        return
+    table = Table(box=None, pad_edge=False)
+    for heading in ("NAME", "STATE", "PID", "UPTIME", "ADDRESS"):
+        table.add_column(heading, overflow="fold")
+    for row in status.components:
+        table.add_row(row.name, Text(row.state, STYLES.get(row.state, "")), *_details(row))
+    _console().print(table)
+    if status.failure is not None:
+        _console().print(Text(f"error: {status.failure.message} [{status.failure.code}]", "red"))
+    if status.is_running:
+        print_line(f"Everline runs at {status.url}")
+
+
+def print_json(status: Status) -> None:
+    """The same for programs."""
+    print(json.dumps(status.as_dict(), indent=2))
+
+
+def _details(row: ComponentStatus) -> tuple[str, str, str]:
+    shown = row.as_dict()
+    uptime = "" if shown["uptime_seconds"] is None else str(timedelta(seconds=int(shown["uptime_seconds"])))
+    return (str(shown["pid"] or ""), uptime, row.address)

@@ -1,0 +1,52 @@
+"""The relay program: copies committed events to JetStream. Several may run; one at a time works, the others wait."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from nats.errors import Error as NatsError
+
+from ledger import broker
+from ledger.postgres.read import LedgerReader
+from ledger.postgres.wake import wakeups
+from ledger.relay import Relay
+from runners import worker
+
+if TYPE_CHECKING:
+    from psycopg_pool import AsyncConnectionPool
+
+    from runners.settings import WorkerSettings
+
+RELAY_LOCK = 0x72656C61
+"""Key of the advisory lock that the working relay holds for as long as its connection lives."""
+
+
+def main(settings: WorkerSettings) -> None:
+    """Runs the relay until it is told to stop. Blocks."""
+    worker.main(partial(run, settings))
+
+
+async def run(settings: WorkerSettings) -> None:
+    if settings.nats_url is None:
+        raise ValueError("the relay needs EVERLINE_NATS_URL")
+    async with worker.connections(settings.dsn) as pool:
+        once = partial(_relay_until_lost, settings.dsn, settings.nats_url, pool)
+        await worker.again_and_again("relay", once, away=(*worker.AWAY, NatsError))
+
+
+async def _relay_until_lost(dsn: str, nats_url: str, pool: AsyncConnectionPool[Any]) -> None:
+    """Works while PostgreSQL, NATS and the lock are there; raises what was lost."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as fence:
+        await fence.execute("SELECT pg_advisory_lock(%s)", (RELAY_LOCK,))
+        client = await broker.connect(nats_url, name="everline-relay")
+        try:
+            relay = Relay(pool, LedgerReader(pool), client.jetstream())
+            await relay.start()
+            await relay.catch_up()
+            async for workspaces in wakeups(dsn):
+                await fence.execute("SELECT 1")
+                await relay.catch_up(workspaces or None)
+        finally:
+            await client.close()

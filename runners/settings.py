@@ -1,0 +1,64 @@
+"""What each program in this room is told from outside, as `EVERLINE_*` variables; read once, in `__main__.py`.
+
+Plain structs: every program here starts within the time and memory that `up` promises, which a
+settings library alone would use up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+PORT = 8237
+PREFIX = "EVERLINE_"
+
+
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+@dataclass(frozen=True)
+class SupervisorSettings:
+    """For `up`, `down` and `status`, whose command line reads the variables itself."""
+
+    data_dir: Path
+    port: int = PORT
+
+
+class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For `migrate`: the only program that may change the schema."""
+
+    owner_dsn: str
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For the relay, the projector and the bootstrap, which connect as the role that cannot change history."""
+
+    dsn: str
+    nats_url: str | None = None
+    data_dir: Path | None = None
+
+
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings)
+
+
+def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:
+    """Raises `msgspec.ValidationError`, which names the variable, when one is missing or wrong."""
+    return msgspec.convert(dict(environment), program, dec_hook=_decode)
+
+
+def default_data_dir() -> Path:
+    """Where this system keeps a user's data."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("everline"))
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is Path:
+        return Path(value)
+    raise NotImplementedError(f"no setting is a {wanted}")

@@ -1,0 +1,77 @@
+"""How a worker program lives: logs as JSON, one event loop, an orderly end on SIGTERM, and bounded patience.
+
+A worker that loses PostgreSQL or NATS goes on trying; a worker that meets a broken invariant ends with an error, and
+its supervisor says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import psycopg
+import structlog
+import uvloop
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+POOL_SIZE_MAX = 4
+RETRY_SECONDS = 0.5
+AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError)
+"""What a dependency that is away raises: worth another try, for ever."""
+
+log = structlog.get_logger(__name__)
+
+
+def main(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Runs a worker until it ends or is told to stop. Blocks."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+    uvloop.run(_until_stopped(work()))
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(work)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        log.info("worker.stopped")
+
+
+async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, away: tuple[type[Exception], ...]) -> None:
+    """Starts the work anew whenever a dependency goes away."""
+    while True:
+        try:
+            await work()
+        except away as error:
+            log.warning("worker.waiting", worker=name, reason=f"{type(error).__name__}: {error}")
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+@asynccontextmanager
+async def connections(dsn: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """The worker's pool: few connections, each autocommit, times in UTC."""
+    pool = AsyncConnectionPool[Any](
+        dsn,
+        open=False,
+        min_size=1,
+        max_size=POOL_SIZE_MAX,
+        kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
+        check=AsyncConnectionPool.check_connection,
+    )
+    await pool.open()
+    try:
+        yield pool
+    finally:
+        await pool.close()
