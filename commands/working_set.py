@@ -89,6 +89,7 @@ class WorkingSet:
         self.current: dict[StreamId, Fold] = {}
         self.guards: dict[str, str | None] = {}
         self._fenced: set[StreamId] = set()
+        self._asked: dict[str, StreamId | None] = {}
         self._claims: dict[str, StreamId] = {}
         self._released: set[str] = set()
 
@@ -111,6 +112,8 @@ class WorkingSet:
         """
         step = self._step(events)
         for key, stream in sorted(step.taken.items()):
+            if key.startswith(tuple(self.guards)):
+                continue  # chosen after the last claim under a guarded prefix: the append finds it stale, not taken
             holder = await self._holder(key) if self._fresh else self._claims.get(key)
             if holder not in (None, stream) and key not in step.released:
                 return NameTaken(key, holder=holder)
@@ -252,11 +255,15 @@ class WorkingSet:
         return matches[0] if matches else None
 
     async def _holder(self, key: str) -> StreamId | None:
+        """Asks the ledger once: a name that was free when it was looked up is not taken when it is claimed, or what
+        is made when missing would be refused instead of found by the next attempt."""
         if key in self._claims:
             return self._claims[key]
         if key in self._released:
             return None
-        return await self._reader.holder(self.workspace_id, key)
+        if key not in self._asked:
+            self._asked[key] = await self._reader.holder(self.workspace_id, key)
+        return self._asked[key]
 
     async def _last_claim(self, prefix: str) -> str | None:
         """The last key under the prefix as this working set leaves it; the guard is on what the ledger holds."""

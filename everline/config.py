@@ -59,7 +59,12 @@ def data_directory() -> Path:
 
 def spool_directory() -> Path:
     """Where commands wait until a server answered them: `EVERLINE_SPOOL_DIR`, else under the user's state directory."""
-    return _from_environment("EVERLINE_SPOOL_DIR") or _user_directory("state") / "spool"
+    return _from_environment("EVERLINE_SPOOL_DIR") or state_directory() / "spool"
+
+
+def state_directory() -> Path:
+    """What this machine keeps between runs that belongs to no server."""
+    return _user_directory("state")
 
 
 def read_configuration() -> Configuration:

@@ -1,6 +1,6 @@
 """The graph that a pipeline function builds by calling steps: nodes in topological order, and handles on their outputs.
 
-A handle only exists after its node, so a graph has no cycles by construction; what could still be wrong is refused here.
+A handle only exists after its node, so a graph has no cycles; what could still be wrong is refused here.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Output:
 
     def __bool__(self) -> bool:
         raise InvalidPipeline(
-            f"output {self.name!r} of step {self.node.name!r} has no value yet: a pipeline's graph is built before it runs",
+            f"output {self.name!r} of step {self.node.name!r} has no value while the pipeline is built",
             hint="decide inside a step",
         )
 

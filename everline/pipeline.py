@@ -23,7 +23,9 @@ OnFailure = Literal["fail_fast", "continue"]
 class Pipeline(Generic[P]):
     """A pipeline: call it to run it."""
 
-    def __init__(self, function: Callable[P, Any], *, name: str | None, stack: str | None, on_failure: OnFailure) -> None:
+    def __init__(
+        self, function: Callable[P, Any], *, name: str | None, stack: str | None, on_failure: OnFailure
+    ) -> None:
         self.function = function
         self.name = checked_name(name or function.__name__, what="a pipeline")
         self.stack = stack
@@ -73,7 +75,9 @@ class Pipeline(Generic[P]):
         with building(graph):
             self._inlined(graph, (), parameters)
         if not graph.nodes:
-            raise InvalidPipeline(f"pipeline {self.name!r} calls no steps", hint="call at least one @step function in it")
+            raise InvalidPipeline(
+                f"pipeline {self.name!r} calls no steps", hint="call at least one @step function in it"
+            )
         return graph
 
     def _inlined(self, graph: Graph, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -11,12 +11,12 @@ import os
 import random
 import sys
 import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from everline import spool
+from everline.config import spool_directory
 from everline.errors import EverlineError, Refused, Unavailable
 from everline.ids import new_id
 
@@ -49,20 +49,21 @@ class Sender:
         self._batch_max = BATCH_COMMANDS_MAX
         self.refused = 0
 
-    def send_some(self, file: SpoolFile) -> int:
-        """Sends the next batch; answers how many commands were answered, 0 when none waits. Raises EverlineError when
+    def send_all(self, file: SpoolFile) -> int:
+        """Sends everything that waits in a file; answers how many commands were answered. Raises EverlineError when
         the rest has to wait."""
-        entries = file.waiting(count_max=self._batch_max, size_bytes_max=BATCH_BYTES_MAX)
-        if not entries:
-            return 0
-        try:
-            problems = self._exchange(entries)
-        except Refused as error:
-            if error.retryable or error.status in STUCK_STATUSES or error.status is None or error.status >= 500:
-                raise
-            return self._narrow(file, entries, error)
-        self._batch_max = BATCH_COMMANDS_MAX
-        return self._settle(file, entries, problems)
+        answered = 0
+        while entries := file.waiting(count_max=self._batch_max, size_bytes_max=BATCH_BYTES_MAX):
+            try:
+                problems = self._exchange(entries)
+            except Refused as error:
+                if error.retryable or error.status in STUCK_STATUSES or error.status is None or error.status >= 500:
+                    raise
+                answered += self._narrow(file, entries, error)
+            else:
+                self._batch_max = BATCH_COMMANDS_MAX
+                answered += self._settle(file, entries, problems)
+        return answered
 
     def _exchange(self, entries: list[Entry]) -> list[Mapping[str, Any] | None]:
         """The problem of each command, None for the accepted ones."""
@@ -88,8 +89,8 @@ class Sender:
     def _narrow(self, file: SpoolFile, entries: list[Entry], error: Refused) -> int:
         """The batch as a whole is not understood: find the command that is to blame, and put that one aside."""
         if len(entries) > 1:
-            self._batch_max = max(1, len(entries) // 2)
-            return len(entries)
+            self._batch_max = len(entries) // 2
+            return 0
         self._put_aside(file, entries[0], error.problem)
         file.acknowledge(entries[0])
         return 1
@@ -100,14 +101,6 @@ class Sender:
         if self.refused == 1:
             why = problem.get("detail") or problem.get("title")
             self._warn(f"the server refused {entry.command['name']}: {why}. It is kept in {path}")
-
-    def send_all(self, file: SpoolFile) -> int:
-        """Sends everything that waits in a file. Raises EverlineError."""
-        total = 0
-        while count := self.send_some(file):
-            total += count
-        file.close_if_drained()
-        return total
 
     def close(self) -> None:
         """Closes the connection."""
@@ -122,6 +115,7 @@ class Outbox:
         self._file: SpoolFile | None = None
         self._lock = threading.Lock()
         self._something = threading.Event()
+        self._hurry = threading.Event()
         self._state = threading.Condition()
         self._failing: EverlineError | None = None
         self._thread: threading.Thread | None = None
@@ -161,11 +155,11 @@ class Outbox:
             self._something.clear()
             try:
                 self._send_own(sender)
+                self._note(None)
                 if not adopted:
                     send_leftovers(self.target, sender)
                     adopted = True
                 failures = 0
-                self._note(None)
             except (EverlineError, OSError) as error:
                 failures += 1
                 failure = error if isinstance(error, EverlineError) else EverlineError(str(error))
@@ -173,7 +167,8 @@ class Outbox:
                 if isinstance(failure, Refused) and failure.status in STUCK_STATUSES:
                     self._warn("stuck", f"{failure.message}. Commands wait in {spool.directory_of(self.target)}")
                 self._something.set()
-                time.sleep(backoff_seconds(failures))
+                self._hurry.wait(backoff_seconds(failures))
+                self._hurry.clear()
 
     def _send_own(self, sender: Sender) -> None:
         file = self._file
@@ -194,7 +189,9 @@ class Outbox:
         """Waits until every command was answered; not longer than that, and not while the server is away. Says on
         standard error when something stays behind."""
         with self._state:
-            self._failing = None if self._failing is None else self._failing
+            if self._failing is not None and not self.drained:
+                self._failing = None
+                self._hurry.set()
             self._state.wait_for(lambda: self.drained or self._failing is not None, timeout=seconds_max)
         if self.drained:
             return True
@@ -205,6 +202,11 @@ class Outbox:
             " next one; to send it yourself: everline sync",
         )
         return False
+
+    def abandon(self) -> None:
+        """Leaves everything to the process that this one was forked from."""
+        if self._file is not None:
+            self._file.abandon()
 
     def _warn(self, about: str, text: str) -> None:
         """Each kind of trouble is said once."""
@@ -222,6 +224,8 @@ def send_leftovers(target: Target, sender: Sender) -> int:
             continue
         try:
             total += sender.send_all(file)
+        except ValueError as error:
+            warn(f"{file.put_away()} cannot be read, nothing more of it is sent: {error}")
         finally:
             file.abandon()
     return total
@@ -231,7 +235,7 @@ def sync(url: str | None = None, workspace: str | None = None) -> int:
     """Sends what processes that ended could not send, to the server that it was meant for; answers how many commands
     were answered. With `url` and `workspace`, only what is for them. Raises Unavailable when a server is away."""
     total = 0
-    root = spool.spool_directory()
+    root = spool_directory()
     for directory in sorted(root.iterdir()) if root.is_dir() else []:
         target = next(filter(None, map(spool.target_of, spool.leftovers(directory))), None)
         if target is None or (url and target.url != url.rstrip("/")) or (workspace and target.workspace != workspace):
@@ -271,5 +275,14 @@ def warn(text: str) -> None:
     print(f"everline: {text}", file=sys.__stderr__ or sys.stderr)
 
 
+def forget() -> None:
+    """In a forked process: the files, the threads and the locks are the parent's."""
+    global _opening  # noqa: PLW0603 - the lock may have been held while the process forked
+    for outbox in _outboxes.values():
+        outbox.abandon()
+    _outboxes.clear()
+    _opening = threading.Lock()
+
+
 atexit.register(flush_all)
-os.register_at_fork(after_in_child=_outboxes.clear)
+os.register_at_fork(after_in_child=forget)

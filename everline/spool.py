@@ -23,8 +23,10 @@ from everline.ids import new_id
 UNWRITTEN_BYTES_MAX = 64 << 20
 """Kept in memory while the disk refuses a file's lines."""
 
+LINE_READ_BYTES = 1 << 16
 SUFFIX = ".jsonl"
 REFUSED_SUFFIX = ".refused"
+DAMAGED_SUFFIX = ".damaged"
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class SpoolFile:
     def waiting(self, *, count_max: int, size_bytes_max: int) -> list[Entry]:
         """The next commands to send, in order."""
         with self._lock:
+            if self._removed:
+                return []
             if self._unwritten:
                 self._write()
             begin, end = self._acknowledged, self._written
@@ -98,17 +102,22 @@ class SpoolFile:
             if entries and (len(entries) == count_max or size > size_bytes_max):
                 break
             entries.append(entry)
+        if not entries:
+            self._nothing_waits(end)
         return entries
+
+    def _nothing_waits(self, end: int) -> None:
+        """Only notes were left up to there. Removes the file if nothing came after."""
+        with self._lock:
+            self._acknowledged = end
+            self._remove_if_drained()
 
     def acknowledge(self, entry: Entry) -> None:
         """Everything up to this command was answered. The last answer removes the file."""
         with self._lock:
             self._acknowledged = entry.end
-            if self._acknowledged >= self._written and not self._unwritten:
-                self._remove()
-            else:
-                note = json.dumps({"acknowledged": entry.end}).encode() + b"\n"
-                self._note(note)
+            if not self._remove_if_drained():
+                self._note(json.dumps({"acknowledged": entry.end}).encode() + b"\n")
 
     def _note(self, note: bytes) -> None:
         """A note that the next process skips what was answered. Without it, only work is done twice: the server
@@ -126,40 +135,32 @@ class SpoolFile:
             file.write(json.dumps({"command": entry.command, "problem": problem}, ensure_ascii=False) + "\n")
         return path
 
-    def close_if_drained(self) -> None:
-        """Removes a file that has nothing left."""
-        with self._lock:
-            if not self._removed and self._acknowledged >= self._written and not self._unwritten:
-                self._remove()
-
-    def _remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        os.close(self._descriptor)
-        self._removed = True
+    def _remove_if_drained(self) -> bool:
+        if not self._removed and self._acknowledged >= self._written and not self._unwritten:
+            self.path.unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._removed = True
+        return self._removed
 
     def abandon(self) -> None:
         """Leaves the file to another process."""
-        with self._lock:
-            if not self._removed:
-                os.close(self._descriptor)
-                self._removed = True
+        if not self._removed:
+            os.close(self._descriptor)
+            self._removed = True
+
+    def put_away(self) -> Path:
+        """Gives up on a file that cannot be read, and keeps it under another name."""
+        return self.path.rename(self.path.with_name(self.path.name + DAMAGED_SUFFIX))
 
 
 def read_entries(descriptor: int, begin: int, end: int) -> Iterator[Entry]:
-    """The commands between two places of a file. A last line without its end was never finished: it is left out."""
+    """The commands between two places of a file, without the notes. Raises ValueError for a damaged line."""
     position = begin
-    with os.fdopen(os.dup(descriptor), "rb", closefd=True) as file:
-        while position < end:
-            line = _line_at(file.fileno(), position, end)
-            if line is None:
-                return
-            position += len(line)
-            document = json.loads(line)
-            if "body" in document:
-                yield Entry(document, position, len(line))
-
-
-LINE_READ_BYTES = 1 << 16
+    while (line := _line_at(descriptor, position, end)) is not None:
+        position += len(line)
+        document = json.loads(line)
+        if "body" in document:
+            yield Entry(document, position, len(line))
 
 
 def _line_at(descriptor: int, position: int, end: int) -> bytes | None:
@@ -203,15 +204,20 @@ def adopt(path: Path) -> SpoolFile | None:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.stat(path).st_ino != os.fstat(descriptor).st_ino:
-            raise FileNotFoundError(path)
-    except (BlockingIOError, FileNotFoundError):
+    if not _taken(path, descriptor):
         os.close(descriptor)
         return None
     _cut_unfinished_line(descriptor)
     return SpoolFile(path, descriptor, read_to=_last_acknowledged(descriptor))
+
+
+def _taken(path: Path, descriptor: int) -> bool:
+    """Whether the lock is ours now, and on the file that the path still names."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return path.stat().st_ino == os.fstat(descriptor).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def target_of(path: Path) -> Target | None:

@@ -83,7 +83,9 @@ async def show_metrics(request: Request) -> Response:
         }
     except psycopg.OperationalError:
         heads, reached = {}, {}
-    text = services.metrics.exposition(queue_depth=services.appender.queue_depth, heads=heads, reached=reached)
+    text = services.metrics.exposition(
+        queue_depth=services.appender.queue_depth, streams=services.wakeups.listeners, heads=heads, reached=reached
+    )
     return Response(text, headers={"Content-Type": EXPOSITION_TYPE})
 
 

@@ -77,15 +77,12 @@ class Metrics:
         """One HTTP exchange reached its first byte; `operation` is the name of its endpoint."""
         self._http_seconds.labels(operation, method if method in METHODS else OTHER, status).observe(seconds)
 
-    def streams(self, count: int) -> None:
-        """How many live streams are open."""
-        self._streams.set(count)
-
     def exposition(
-        self, *, queue_depth: int, heads: Mapping[UUID, int], reached: Mapping[str, Mapping[UUID, int]]
+        self, *, queue_depth: int, streams: int, heads: Mapping[UUID, int], reached: Mapping[str, Mapping[UUID, int]]
     ) -> bytes:
         """Everything in Prometheus' text format. `reached` has the positions of each reader (relay, projection)."""
         self._queue.set(queue_depth)
+        self._streams.set(streams)
         for reader, positions in reached.items():
             lags = {workspace: max(0, head - positions.get(workspace, 0)) for workspace, head in heads.items()}
             gauge = self._lag[reader]

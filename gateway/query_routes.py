@@ -114,7 +114,7 @@ async def show_entity(call: Call) -> Response:
 async def detail(call: Call, *, ref: str) -> Response:
     given = parameters(call, MOMENT)
     found = await call.services.queries.get(call.workspace_id, table_of(call), ref, when=moment(given))
-    return reflecting(found, version=found["version"])
+    return reflecting(found, version=found.get("version"))
 
 
 async def show_history(call: Call) -> Response:

@@ -60,7 +60,6 @@ async def frames(call: Call, after: Position) -> AsyncIterator[bytes]:
     services = call.services
     yield b"retry: %d\n: after position %d\n\n" % (RECONNECT_MILLISECONDS, after)
     with services.wakeups.listening() as woken:
-        services.metrics.streams(services.wakeups.listeners)
         batches = aiter(follow(services.reader, call.workspace_id, after=after, woken=woken))
         stopping = asyncio.ensure_future(services.stopping.wait())
         coming = asyncio.ensure_future(anext(batches))
@@ -81,7 +80,6 @@ async def frames(call: Call, after: Position) -> AsyncIterator[bytes]:
                 task.cancel()
                 with suppress(asyncio.CancelledError, psycopg.OperationalError):
                     await task
-    services.metrics.streams(services.wakeups.listeners)
 
 
 def frame(event: RecordedEvent) -> bytes:

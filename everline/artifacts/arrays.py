@@ -14,12 +14,12 @@ class Arrays:
 
     name, version, artifact_type = "numpy", 1, "DataArtifact"
 
-    def handles(self, value: object) -> bool:
+    def handles(self, value: Any) -> bool:
         numpy = sys.modules.get("numpy")
         if numpy is None:
             return False
         is_array = type(value) is numpy.ndarray or isinstance(value, numpy.generic)
-        return is_array and not value.dtype.hasobject  # type: ignore[attr-defined]
+        return is_array and not value.dtype.hasobject
 
     def save(self, value: Any, directory: Path) -> None:
         import numpy as np

@@ -20,7 +20,7 @@ class Pickled:
         return True
 
     def save(self, value: Any, directory: Path) -> None:
-        import cloudpickle
+        import cloudpickle  # type: ignore[import-untyped]
 
         with (directory / FILE).open("wb") as file:
             cloudpickle.dump(value, file, protocol=pickle.HIGHEST_PROTOCOL)

@@ -19,7 +19,7 @@ class Tables:
 
     name, version, artifact_type = "pandas-parquet", 1, "DataArtifact"
 
-    def handles(self, value: object) -> bool:
+    def handles(self, value: Any) -> bool:
         pandas = sys.modules.get("pandas")
         return (
             pandas is not None
@@ -40,7 +40,7 @@ class Columns:
 
     name, version, artifact_type = "pandas-series-parquet", 1, "DataArtifact"
 
-    def handles(self, value: object) -> bool:
+    def handles(self, value: Any) -> bool:
         pandas = sys.modules.get("pandas")
         return pandas is not None and type(value) is pandas.Series and type(value.name) in {str, int, type(None)}
 

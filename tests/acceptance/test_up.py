@@ -17,7 +17,6 @@ import pytest
 from runners.data_directory import FREE_BYTES_MIN
 from runners.embedded import free_port
 from tests.support.installations import Everline
-from tests.support.waiting import eventually
 
 COMPONENTS = ["supervisor", "postgres", "nats", "gateway", "relay", "projector"]
 EXIT_USAGE, EXIT_SERVER_ERROR = 2, 8
@@ -133,7 +132,7 @@ def test_a_signal_ends_the_foreground_cleanly(shared: Everline, sign: signal.Sig
     shared.down()
     command = [*shared.command("up"), "--port", str(shared.port)]
     with subprocess.Popen(command, cwd="/", stdout=subprocess.PIPE, text=True) as process:
-        eventually(lambda: shared.status()["running"])
+        shared.wait_until_running()
         process.send_signal(sign)
         printed, _ = process.communicate(timeout=30)
 

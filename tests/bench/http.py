@@ -22,6 +22,7 @@ VISIBLE_PER_SECOND = 100
 SEEDED = 10_000
 LISTS = 600
 MARKS = 20
+CATCH_UP_SECONDS_MAX = 120
 
 
 async def measure(url: str, *, bare_per_second: float) -> list[Row]:
@@ -31,6 +32,7 @@ async def measure(url: str, *, bare_per_second: float) -> list[Row]:
     async with httpx2.AsyncClient(base_url=base, timeout=60, limits=limits) as client:
         single = await many(COMMANDS, CLIENTS, lambda: register(client))
         batched = await many(BATCHES, 4, lambda: register_many(client, BATCH))
+        await projected(client, (await register(client))["position"])
         visible = await commit_to_visible(client)
         marks = await seed(client)
         live = await many(LISTS, CLIENTS, lambda: listed(client, {}))
@@ -108,7 +110,7 @@ async def commit_to_visible(client: httpx2.AsyncClient) -> Timings:
     async def sample() -> None:
         receipt = await register(client)
         read = f"/pipelines/{receipt['id']}"
-        await timed(lambda: client.get(read, params={"min_position": receipt["position"]}), each)
+        await timed(lambda: shown(client, read, receipt["position"]), each)
 
     started = time.perf_counter()
     samples = []
@@ -119,6 +121,10 @@ async def commit_to_visible(client: httpx2.AsyncClient) -> Timings:
     return Timings(each, time.perf_counter() - started)
 
 
+async def shown(client: httpx2.AsyncClient, path: str, position: int) -> None:
+    (await client.get(path, params={"min_position": position})).raise_for_status()
+
+
 async def seed(client: httpx2.AsyncClient) -> list[int]:
     """Fills the table that is listed; answers positions spread over its history."""
     marks: list[int] = []
@@ -126,8 +132,15 @@ async def seed(client: httpx2.AsyncClient) -> list[int]:
         position = await register_many(client, 500)
         if number % max(1, SEEDED // 500 // MARKS) == 0:
             marks.append(position)
-    await client.get("/pipelines", params={"limit": 1, "min_position": marks[-1]})
+    await projected(client, position)
     return marks
+
+
+async def projected(client: httpx2.AsyncClient, position: int) -> None:
+    """Waits until the query tables have reached a position, so that one row does not measure another's backlog."""
+    async with asyncio.timeout(CATCH_UP_SECONDS_MAX):
+        while (await client.get("/pipelines", params={"limit": 1, "min_position": position})).status_code != 200:
+            pass
 
 
 async def listed(client: httpx2.AsyncClient, params: dict[str, Any]) -> None:

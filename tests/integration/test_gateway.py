@@ -167,6 +167,7 @@ async def test_every_query_can_be_asked_as_of_an_earlier_moment(gateway: Gateway
 
 
 async def test_a_query_waits_for_the_write_that_it_must_see(gateway: Gateway) -> None:
+    await gateway.project()
     receipt = await gateway.done("register-pipeline", {"name": "digits"})
     asked = asyncio.ensure_future(gateway.get("pipelines", min_position=receipt["position"]))
     await gateway.services.projector.catch_up(gateway.workspace_id)
@@ -361,7 +362,8 @@ async def test_sigterm_ends_open_streams_and_the_program(program: GatewayProgram
 async def test_a_stream_that_a_client_left_is_forgotten(client: httpx2.AsyncClient) -> None:
     async with client.stream("GET", f"/v1/workspaces/{WORKSPACE}/stream", params={"after": 0}) as response:
         await register(client, "digits")
-        await EventStream(response).next()
+        stream = EventStream(response)
+        await stream.next()
         assert "everline_event_streams 1.0" in (await client.get("/metrics")).text
     deadline = time.monotonic() + 10
     while "everline_event_streams 0.0" not in (await client.get("/metrics")).text:

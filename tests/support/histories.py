@@ -51,7 +51,7 @@ from ledger.events.snapshot import SnapshotCreated, SnapshotStepsDefined, StepSp
 from ledger.events.stack import StackDeleted, StackRegistered, StackRestored, StackUpdated
 from ledger.events.tag import TagCreated, TagUpdated
 from ledger.events.tagging import TagAttached, TagDetached
-from ledger.values import StreamId, derived_id, new_id
+from ledger.values import StreamId, derived_id
 from tests.support.ledgers import to_append
 
 if TYPE_CHECKING:
@@ -98,8 +98,11 @@ class History:
             self.random.choice(ACTIONS)(self)
         return self
 
+    def id(self) -> UUID:
+        return UUID(int=self.random.getrandbits(128), version=4)
+
     def new(self, kind: str, event: Event, *, name: str = "") -> UUID:
-        id_ = new_id()
+        id_ = self.id()
         self.entities.setdefault(kind, []).append(id_)
         self.names[id_] = name
         return self.record(kind, id_, event)
@@ -369,7 +372,7 @@ def log_metadata(history: History) -> None:
         "accuracy": history.random.random(),
         "classes": ["a", "b"],
         history.random.choice(COLORS): history.random.choice(
-            (True, None, 3, -0.0, 1e300, 12345678901234567890123, "x")
+            (True, None, 3, -0.0, 1e-300, 12345678901234567890123, "x")
         ),
     }
     event = MetadataLogged(
@@ -379,12 +382,12 @@ def log_metadata(history: History) -> None:
         step=history.random.choice(("", "train")),
         step_index=history.random.choice((None, 1, 2)),
     )
-    history.record("metadata", new_id(), event)
+    history.record("metadata", history.id(), event)
 
 
 def rollback(history: History) -> None:
     event = RollbackApplied(to_position=1, planned_at_position=2, reason="bad week", entities=("stack/x",))
-    history.record("rollback", new_id(), event)
+    history.record("rollback", history.id(), event)
 
 
 ACTIONS: tuple[Callable[[History], object], ...] = (

@@ -14,9 +14,11 @@ from typing import Any
 import psutil
 
 from runners.embedded import free_port
+from runners.status import read_status
 from tests.support.waiting import eventually
 
 COMMAND_SECONDS_MAX = 50
+START_SECONDS_MAX = 45
 
 
 class Everline:
@@ -81,9 +83,21 @@ class Everline:
         finally:
             connection.close()
 
+    def is_running(self) -> bool:
+        """What the supervisor tells, read without the cost of a command: for waiting."""
+        return read_status(self.data_dir / "run" / "state.json").is_running
+
+    def wait_until_running(self) -> None:
+        eventually(self.is_running, seconds_max=START_SECONDS_MAX)
+
     def wait_until_restarted(self, name: str, *, was: int) -> None:
         """Until everything runs, and that component under another pid."""
-        eventually(lambda: (now := self.status())["running"] and now["components"][name]["pid"] != was)
+        state = self.data_dir / "run" / "state.json"
+        eventually(
+            lambda: (now := read_status(state)).is_running and was not in [row.pid for row in now.components],
+            seconds_max=START_SECONDS_MAX,
+        )
+        assert self.pid(name) != was
         eventually(self.is_ready)
 
     def processes(self) -> list[str]:
