@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from datetime import datetime
+from functools import cache
 from hashlib import sha256
 from uuid import UUID
 
@@ -95,5 +96,6 @@ def submission(
     )
 
 
+@cache
 def _names() -> dict[type[Command], str]:
     return {command: name for name, (command, _) in command_types().items()}

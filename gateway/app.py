@@ -54,15 +54,16 @@ START_RETRY_SECONDS = 1.0
 log = structlog.get_logger(__name__)
 
 ROUTES = (
-    *info_routes.ROUTES,
-    *document_routes.ROUTES,
     *command_routes.ROUTES,
-    *rollback_routes.ROUTES,
     *event_routes.ROUTES,
     *stream_routes.ROUTES,
+    *rollback_routes.ROUTES,
     *query_routes.ROUTES,
+    *info_routes.ROUTES,
+    *document_routes.ROUTES,
 )
-"""In this order: the paths of tables come last, because a table may have any name."""
+"""In the order in which they are tried: what is asked most comes first, and in a workspace the tables come last,
+because a table may have any name."""
 
 
 def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None = None) -> FastAPI:

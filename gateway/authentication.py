@@ -6,6 +6,7 @@ That answer is only as good as the loopback address, so a browser must not be ab
 from __future__ import annotations
 
 import getpass
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from starlette.requests import Request
 from gateway.problems import Refused, refused
 from gateway.settings import is_loopback
 from ledger.values import ACTOR_LENGTH_MAX
+
+HOSTS_KNOWN_MAX = 64
 
 
 class Actor(NamedTuple):
@@ -38,7 +41,7 @@ class LocalUser:
         """Refuses what a web page of another site made a browser send: a foreign Origin, or a name that somebody
         else's DNS points at this machine."""
         host, origin = request.headers.get("host", ""), request.headers.get("origin")
-        if not is_loopback(_name(f"//{host}")):
+        if not is_own(host):
             raise foreign("Host", host)
         if origin is not None and urlsplit(origin).netloc != host:
             raise foreign("Origin", origin)
@@ -53,8 +56,10 @@ def foreign(header: str, value: str) -> Refused:
     )
 
 
-def _name(url: str) -> str:
+@lru_cache(maxsize=HOSTS_KNOWN_MAX)
+def is_own(host: str) -> bool:
+    """Whether a Host header names this machine."""
     try:
-        return urlsplit(url).hostname or ""
+        return is_loopback(urlsplit(f"//{host}").hostname or "")
     except ValueError:
-        return ""
+        return False

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from gateway.answers import answer
 from gateway.call import WORKSPACE, Call, boolean, integer, invalid, parameters, put, route
 from gateway.problems import refused
-from projections.query import When
+from projections.moments import When
 from projections.registry import tables
 from projections.table import Table
 

@@ -27,6 +27,7 @@ from ledger.values import Position
 HEARTBEAT_SECONDS = 15.0
 STREAMS_MAX = 256
 RECONNECT_MILLISECONDS = 2_000
+EVENT_STREAM = "text/event-stream"
 RESUME_HEADER = "Last-Event-ID"
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,9 @@ async def stream_events(call: Call) -> Response:
             streams_max=STREAMS_MAX,
         )
     headers = {POSITION_HEADER: str(after), "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(frames(call, after), headers=headers, media_type="text/event-stream")
+    if call.request.method == "HEAD":
+        return Response(headers=headers, media_type=EVENT_STREAM)
+    return StreamingResponse(frames(call, after), headers=headers, media_type=EVENT_STREAM)
 
 
 async def frames(call: Call, after: Position) -> AsyncIterator[bytes]:

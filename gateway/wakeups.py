@@ -8,10 +8,14 @@ from collections.abc import Iterator
 from typing import Self
 from uuid import UUID
 
+import structlog
+
 from ledger.postgres.wake import wakeups
 
 LOOK_SECONDS = 1.0
 """How often every stream looks for itself: the net under a wake-up that never comes."""
+
+log = structlog.get_logger(__name__)
 
 
 class Listener:
@@ -74,6 +78,16 @@ class Wakeups:
             self._listeners.discard(listener)
 
     async def _run(self) -> None:
-        async for workspaces in wakeups(self._dsn, timeout_seconds=LOOK_SECONDS):
-            for listener in self._listeners:
-                listener.tell(workspaces)
+        while True:
+            try:
+                async for workspaces in wakeups(self._dsn, timeout_seconds=LOOK_SECONDS):
+                    self._tell(workspaces)
+            except Exception:
+                log.exception("wakeups.failed")
+            # Whatever went wrong, streams must not go deaf: they look for themselves and we listen again.
+            self._tell(set())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _tell(self, workspaces: set[UUID]) -> None:
+        for listener in self._listeners:
+            listener.tell(workspaces)

@@ -5,10 +5,13 @@ JetStream carries copies for speed. It is never the record: it may lose its disk
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import nats
+from nats.errors import Error as NatsError
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
@@ -26,7 +29,7 @@ STREAM_AGE_SECONDS_MAX = 24 * 3600
 STREAM_BYTES_MAX = 1 << 30
 DUPLICATE_WINDOW_SECONDS = 120
 CONNECT_TIMEOUT_SECONDS = 2
-RECONNECT_WAIT_SECONDS = 0.5
+CLOSE_TIMEOUT_SECONDS = 1
 POSITION_HEADER = "Everline-Position"
 LEAF_HEADER = "Everline-Leaf"
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
@@ -43,19 +46,27 @@ def message_id(workspace_id: UUID, *, epoch: int, position: Position) -> str:
 
 
 async def connect(url: str, *, name: str) -> Client:
-    """A connection that comes back by itself, for ever; the first one is tried once and may raise."""
+    """One connection, which ends when it is lost: whoever uses it starts again and looks at what it missed.
+
+    Raises nats errors, OSError and TimeoutError.
+    """
     return await nats.connect(
         url,
         name=name,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        reconnect_time_wait=RECONNECT_WAIT_SECONDS,
-        max_reconnect_attempts=-1,
-        allow_reconnect=True,
-        error_cb=_ignore_errors_that_the_caller_sees,
+        allow_reconnect=False,
+        error_cb=_told_where_it_was_made,
     )
 
 
-async def _ignore_errors_that_the_caller_sees(error: Exception) -> None:
+async def close(client: Client) -> None:
+    """Gives a connection up. What it still held is in the ledger, so nothing is waited for."""
+    with suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await client.close()
+
+
+async def _told_where_it_was_made(error: Exception) -> None:
     """Every failed call raises where it was made; the library's default would print the same again."""
 
 

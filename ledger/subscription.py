@@ -7,7 +7,6 @@ lost stream or a silent broker is filled from PostgreSQL. Nothing but latency de
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -136,8 +135,7 @@ class Subscription:
                     log.info("subscription.broker_lost", reason=str(error))
                 finally:
                     self._attached = False
-                    with contextlib.suppress(NatsError):  # it is being thrown away
-                        await client.close()
+                    await broker.close(client)
             await asyncio.sleep(ATTACH_RETRY_SECONDS)
 
     async def _receive(self, client: Client) -> None:

@@ -24,6 +24,8 @@ VERSION = 1
 ARTIFACT_VERSIONS = Table(
     name="artifact_versions",
     kind=KIND,
+    summary="Stored values: where they lie and what produced them.",
+    listed=("name", "artifact_type", "data_type", "size_bytes", "created_at"),
     taggable=True,
     own=(
         Column("name", "text", indexed=True, immutable=True),

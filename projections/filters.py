@@ -197,7 +197,7 @@ def _list_sql(filter_: Filter, operand: str, parameters: Parameters) -> str:
         case "oneof":
             return f"{operand} && {parameters.add(filter_.value)}::text[]"
         case _:
-            return f"{parameters.add(filter_.value)}::text = ANY({operand})"
+            return f"{operand} @> ARRAY[{parameters.add(filter_.value)}::text]"
 
 
 def _document_sql(filter_: Filter, operand: str, parameters: Parameters) -> str:
@@ -214,7 +214,9 @@ def _document_sql(filter_: Filter, operand: str, parameters: Parameters) -> str:
             return _text_sql(filter_.operator, f"({part} #>> '{{}}')", f"{parameters.add(filter_.value)}::text")
         case operator:
             bound = f"{parameters.add(filter_.value[-1])}::jsonb"
-            return f"jsonb_typeof({part}) = jsonb_typeof({bound}) AND {part} {COMPARISONS[operator]} {bound}"
+            # A CASE, because the planner would take the two conditions for far rarer than they are.
+            same_type = f"jsonb_typeof({part}) = jsonb_typeof({bound})"
+            return f"CASE WHEN {same_type} THEN {part} {COMPARISONS[operator]} {bound} ELSE false END"
 
 
 def _text_sql(operator: str, operand: str, text: str) -> str:

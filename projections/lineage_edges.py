@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from ledger.events.run import StepCached, StepCompleted, StepStarted
@@ -63,5 +64,6 @@ def _edges(event: StepEvent) -> Iterator[tuple[str, str, UUID]]:
             yield "out", name, artifact_version_id
 
 
+@lru_cache(steps.IDS_KEPT_MAX)
 def _row_id(*parts: object) -> UUID:
     return derived_id("lineage_edge", *parts)

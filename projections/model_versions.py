@@ -30,6 +30,8 @@ PRODUCTION = "production"
 MODEL_VERSIONS = Table(
     name="model_versions",
     kind=KIND,
+    summary="Versions of models and the stages they hold.",
+    listed=("name", "stage", "description", "created_at"),
     taggable=True,
     own=(
         Column("name", "text", indexed=True, immutable=True),

@@ -29,7 +29,7 @@ WAIT_SECONDS_MAX = 1.0
 POLL_SECONDS = (0.002, 0.004, 0.008, 0.015)
 """Waits between two looks at the checkpoint; the last one repeats."""
 
-POSITION_MAX = 2**63 - 1
+POSITION_DIGITS_MAX = 18
 
 _Time = Annotated[datetime, msgspec.Meta(tz=True)]
 
@@ -73,20 +73,30 @@ class Moments:
         if when.as_of is None:
             reached = await self._reach(workspace_id, when.min_position or 0)
             return Moment(reached.position, reached.recorded_at, live=True, head=reached.position)
-        position = await self.position_of(workspace_id, when.as_of)
-        reached = await self._reach(workspace_id, max(position, when.min_position or 0))
+        position = await self._position(workspace_id, when.as_of)
+        reached = await self._checkpoint(workspace_id)
+        wanted = max(position, when.min_position or 0)
+        if reached.position < wanted:
+            await self._check_happened(workspace_id, position)
+            reached = await self._reach(workspace_id, wanted)
         recorded_at = await self._reader.time_of(workspace_id, position)
         return Moment(position, recorded_at, live=False, head=reached.position)
 
     async def position_of(self, workspace_id: UUID, text: str) -> Position:
-        """The position that a position or a time names."""
-        if not (text.isascii() and text.isdigit()):
-            return await self._reader.position_at(workspace_id, _time(text))
-        position = int(text)
+        """The position that a position or a time names. Raises InvalidMoment or PositionBeyondHead."""
+        position = await self._position(workspace_id, text)
+        await self._check_happened(workspace_id, position)
+        return position
+
+    async def _position(self, workspace_id: UUID, text: str) -> Position:
+        if _is_position(text):
+            return int(text)
+        return await self._reader.position_at(workspace_id, _time(text))
+
+    async def _check_happened(self, workspace_id: UUID, position: Position) -> None:
         head = await self._reader.head(workspace_id)
         if position > head.position:
-            raise PositionBeyondHead(f"position {text}", head=head.position)
-        return position
+            raise PositionBeyondHead(f"position {position}", head=head.position)
 
     async def _reach(self, workspace_id: UUID, position: Position) -> Checkpoint:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
@@ -107,6 +117,10 @@ class Moments:
         if found.version != digest():
             raise ProjectionOutdated(workspace_id)
         return found
+
+
+def _is_position(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= POSITION_DIGITS_MAX
 
 
 def _time(text: str) -> datetime:

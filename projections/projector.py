@@ -14,6 +14,7 @@ from projections.errors import ProjectionGap, ProjectionStopped
 from projections.rebuild import rebuild
 from projections.registry import digest
 from projections.schema import create_checkpoints, create_schema, drop_schema, lock_layout, schema_of
+from projections.statistics import Statistics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ class Projector:
     def __init__(self, pool: AsyncConnectionPool[Any], reader: LedgerReader) -> None:
         self._pool = pool
         self._reader = reader
+        self._statistics = Statistics(pool)
 
     async def start(self) -> None:
         """Makes the table of checkpoints; repeating is harmless."""
@@ -62,12 +64,14 @@ class Projector:
         if not events:
             return await self.checkpoint(workspace_id)
         try:
-            return await self._apply(workspace_id, events)
+            position = await self._apply(workspace_id, events)
         except ProjectionStopped as stopped:
             before = [event for event in events if event.position < stopped.position]
             if before:
                 await self._apply(workspace_id, before)
             raise
+        await self._statistics.applied(workspace_id, first=events[0].position, last=position)
+        return position
 
     async def catch_up(self, workspace_id: UUID, *, until: Position | None = None) -> Position:
         """Applies what the ledger has beyond the checkpoint, up to and including `until`, batch by batch."""

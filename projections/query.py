@@ -165,10 +165,14 @@ class Queries:
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """What is different between two moments; the later one is now if it is not given."""
+        """What is different between two moments; the later one is the ledger's head if it is not given."""
         limit = check_limit(limit)
+        if after is None:
+            after = str((await self._reading.ledger.head(workspace_id)).position)
         end = await self._reading.moments.at(workspace_id, When(after))
         start = await self._reading.moments.at(workspace_id, When(before))
+        if start.position > end.position:
+            raise InvalidFilter("from", before, reason=f"it comes after position {end.position}")
         return await diff(self._reading, workspace_id, start=start, end=end, kind=kind, limit=limit, cursor=cursor)
 
     async def lineage(

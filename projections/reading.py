@@ -38,7 +38,8 @@ class Reading:
     async def rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
         async with self._pool.connection() as connection:
             cursor = documents_as_values(connection.cursor(row_factory=dict_row, binary=True))
-            await cursor.execute(query.encode(), parameters)
+            # A plan that is kept does not know how rare a value is, and lists stand or fall with that.
+            await cursor.execute(query.encode(), parameters, prepare=False)
             found: list[Row] = await cursor.fetchall()
             return found
 

@@ -11,10 +11,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from projections import checkpoints
-from projections.batch import apply_batch
 from projections.checkpoints import Checkpoint, read_checkpoint
-from projections.registry import digest
+from projections.fold import fold, needed
+from projections.registry import digest, tables
+from projections.rows import Rows
 from projections.schema import create_indexes, create_schema, drop_schema, schema_of
+from projections.storage import load, write
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 EVENTS_PER_BATCH_MAX = 5_000
 """Events folded at once while replaying; rows that change often are written once a batch."""
+
+EVENTS_PER_SLICE = 100
 
 
 class Replayed(NamedTuple):
@@ -69,19 +73,43 @@ async def replay(
     after: Replayed = Replayed(),  # noqa: B008 - immutable
     until: Position | None = None,
 ) -> Replayed:
-    """Applies the ledger's events to scratch tables, up to and including `until`; reads ahead while it writes."""
-    replayed = after
+    """Applies the ledger's events to scratch tables, up to and including `until`.
+
+    Reads ahead, and folds a batch while PostgreSQL writes the one before it: each batch takes over the rows of its
+    predecessor, so that it needs nothing that is still on its way.
+    """
+    replayed, previous = after, Rows(tables())
     following = asyncio.create_task(_read(reader, workspace_id, replayed.position, until))
     try:
         while events := await following:
             last = events[-1]
             following = asyncio.create_task(_read(reader, workspace_id, last.position, until))
-            async with connection.pipeline(), connection.transaction():
-                await apply_batch(connection, scratch, workspace_id=workspace_id, events=events)
-            replayed = Replayed(last.position, last.recorded_at)
+            rows, wanted = Rows(tables()), needed(events)
+            async with connection.pipeline():
+                await load(connection, scratch, workspace_id=workspace_id, wanted=wanted, rows=rows)
+            rows.follow(previous, wanted)
+            writing = asyncio.create_task(_write(connection, scratch, workspace_id=workspace_id, rows=previous))
+            try:
+                await _fold_in_slices(rows, events)
+            finally:
+                await writing
+            replayed, previous = Replayed(last.position, last.recorded_at), rows
+        await _write(connection, scratch, workspace_id=workspace_id, rows=previous)
     finally:
         following.cancel()
     return replayed
+
+
+async def _fold_in_slices(rows: Rows, events: list[RecordedEvent]) -> None:
+    """Lets the connection work between slices."""
+    for first in range(0, len(events), EVENTS_PER_SLICE):
+        fold(rows, events[first : first + EVENTS_PER_SLICE])
+        await asyncio.sleep(0)
+
+
+async def _write(connection: AsyncConnection[Any], scratch: str, *, workspace_id: UUID, rows: Rows) -> None:
+    async with connection.transaction():
+        await write(connection, scratch, workspace_id=workspace_id, rows=rows, bulk=True)
 
 
 @asynccontextmanager

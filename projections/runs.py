@@ -45,6 +45,8 @@ VERSION = 1
 RUNS = Table(
     name="runs",
     kind=KIND,
+    summary="Executions of a pipeline: steps, logs, comparison.",
+    listed=("name", "pipeline", "status", "stack", "started_at", "duration_seconds"),
     taggable=True,
     own=(
         Column("name", "text", indexed=True, immutable=True),

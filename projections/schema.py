@@ -102,6 +102,8 @@ def _create_indexes(schema: str, table: Table) -> Iterator[str]:
             yield f'CREATE INDEX ON {current} (workspace_id, "{column.name}", created_position, id)'
     if table.append_only:
         return
+    if table.taggable:
+        yield f"CREATE INDEX ON {current} USING gin (tags)"
     yield f"CREATE INDEX ON {current} (workspace_id, from_position)"
     yield f"CREATE INDEX ON {history} (workspace_id, from_position)"
     yield f"CREATE INDEX ON {history} (workspace_id, node, from_position, to_position)"

@@ -19,6 +19,8 @@ VERSION = 1
 SNAPSHOTS = Table(
     name="snapshots",
     kind=KIND,
+    summary="Immutable compiled pipelines.",
+    listed=("id", "pipeline", "step_count", "created_at"),
     taggable=True,
     own=(
         Column("pipeline_id", "uuid", indexed=True, immutable=True),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, assert_never
 
 from ledger.events.run import (
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 STEPS = Table(
     name="steps",
     kind="step",
+    summary="Steps of runs, with their attempts.",
+    listed=("name", "run", "status", "attempt", "started_at", "duration_seconds"),
     own=(
         Column("name", "text", indexed=True, immutable=True),
         Column("index", "int", immutable=True),
@@ -53,7 +56,11 @@ STEPS = Table(
     ),
 )
 
+IDS_KEPT_MAX = 10_000
+"""Derived ids that are remembered: every event of a step asks for its id again."""
 
+
+@lru_cache(IDS_KEPT_MAX)
 def row_id(run_id: UUID, step: str) -> UUID:
     """A step's id follows from its run and name."""
     return derived_id("step", run_id, step)

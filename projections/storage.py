@@ -1,16 +1,18 @@
 """Rows between memory and PostgreSQL: what a batch needs is read in one round trip, what it changed is written in one.
 
-Rows travel as one JSON document for each table: a single prepared statement for any number of rows.
+Rows travel as one JSON document for each table: a single prepared statement for any number of rows. New rows of a
+replay are copied instead: a third of the work for PostgreSQL, but round trips that a few rows do not repay.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from psycopg.rows import dict_row
-from psycopg.types.json import set_json_loads
+from psycopg.types.json import set_json_dumps, set_json_loads
 
 from projections.registry import table, tables
 from projections.table import node_of
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
 
     from ledger.values import Position
     from projections.rows import Rows
-    from projections.table import Column, Row, Table
+    from projections.table import Column, ColumnType, Row, Table
+
+COPY_TYPES: dict[ColumnType, str] = {"int": "int8", "float": "float8", "bool": "bool"}
+"""The names of types where the driver knows them by another one than SQL."""
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
@@ -45,16 +50,20 @@ async def load(
         rows.load(name, await cursor.fetchall())
 
 
-async def write(connection: AsyncConnection[Any], schema: str, *, workspace_id: UUID, rows: Rows) -> None:
-    """Writes new rows, newer versions of stored rows, and the versions that ended."""
+async def write(
+    connection: AsyncConnection[Any], schema: str, *, workspace_id: UUID, rows: Rows, bulk: bool = False
+) -> None:
+    """Writes new rows, newer versions of stored rows, and the versions that ended: in a pipeline, unless in `bulk`."""
+    insert = _copy if bulk else _insert
     for declared in tables().values():
         name = declared.name
         if inserted := rows.inserted(name):
-            await _send(connection, _insert(schema, name), workspace_id, inserted)
+            await insert(connection, f"{schema}.{name}", declared.columns, workspace_id=workspace_id, rows=inserted)
         if updated := rows.updated(name):
             await _send(connection, _update(schema, name), workspace_id, updated)
         if closed := [_closed(declared, row, to_position) for row, to_position in rows.closed(name)]:
-            await _send(connection, _insert_history(schema, name), workspace_id, closed)
+            history = f"{schema}.{declared.history}"
+            await insert(connection, history, declared.history_columns, workspace_id=workspace_id, rows=closed)
 
 
 def documents_as_values(cursor: AsyncCursor[Any]) -> AsyncCursor[Any]:
@@ -68,19 +77,38 @@ async def _select(connection: AsyncConnection[Any], query: str, parameters: tupl
     return await cursor.execute(query.encode(), parameters, prepare=True)
 
 
+async def _insert(
+    connection: AsyncConnection[Any], target: str, columns: tuple[Column, ...], *, workspace_id: UUID, rows: list[Row]
+) -> None:
+    query = (
+        f"INSERT INTO {target} (workspace_id, {names(columns)})"
+        f" SELECT %s::uuid, {names(columns)} FROM json_to_recordset(%s::json) AS rows ({_definitions(columns)})"
+    )
+    await _send(connection, query, workspace_id, rows)
+
+
+async def _copy(
+    connection: AsyncConnection[Any], target: str, columns: tuple[Column, ...], *, workspace_id: UUID, rows: list[Row]
+) -> None:
+    cursor = connection.cursor()
+    set_json_dumps(_encode, cursor)
+    values_of = itemgetter(*(column.name for column in columns))
+    query = f"COPY {target} (workspace_id, {names(columns)}) FROM STDIN (FORMAT BINARY)"
+    async with cursor.copy(query.encode()) as copy:
+        copy.set_types(["uuid", *(COPY_TYPES.get(column.type, column.sql_type) for column in columns)])
+        for row in rows:
+            await copy.write_row((workspace_id, *values_of(row)))
+
+
 async def _send(connection: AsyncConnection[Any], query: str, workspace_id: UUID, rows: Iterable[Row]) -> None:
     await connection.execute(query.encode(), (workspace_id, _encode(rows).decode()), prepare=True)
 
 
 def _closed(declared: Table, row: Row, to_position: Position) -> Row:
-    version = {column.name: row[column.name] for column in declared.mutable}
-    return {
-        **version,
-        "id": row["id"],
-        "created_position": row["created_position"],
-        "to_position": to_position,
-        "node": node_of(row["from_position"], to_position),
-    }
+    version = dict(zip(declared.version_names, declared.version_of(row), strict=True))
+    version["to_position"] = to_position
+    version["node"] = node_of(row["from_position"], to_position)
+    return version
 
 
 def _select_rows(schema: str, name: str) -> str:
@@ -93,22 +121,6 @@ def _select_referred(schema: str, name: str, column: str) -> str:
         f"SELECT {names(referred.loaded)} FROM {schema}.{referred.name} WHERE workspace_id = %s AND id IN"
         f" (SELECT {column} FROM {schema}.{name} WHERE {name}.workspace_id = {referred.name}.workspace_id"
         f" AND {name}.id = ANY(%s))"
-    )
-
-
-def _insert(schema: str, name: str) -> str:
-    columns = table(name).columns
-    return (
-        f"INSERT INTO {schema}.{name} (workspace_id, {names(columns)})"
-        f" SELECT %s::uuid, {names(columns)} FROM json_to_recordset(%s::json) AS rows ({_definitions(columns)})"
-    )
-
-
-def _insert_history(schema: str, name: str) -> str:
-    columns = table(name).history_columns
-    return (
-        f"INSERT INTO {schema}.{table(name).history} (workspace_id, {names(columns)})"
-        f" SELECT %s::uuid, {names(columns)} FROM json_to_recordset(%s::json) AS rows ({_definitions(columns)})"
     )
 
 

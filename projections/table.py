@@ -6,11 +6,14 @@ the positions `[from_position, to_position)` at which it was true and only those
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ledger.values import Position
 
 ColumnType = Literal["text", "uuid", "int", "float", "bool", "time", "json", "text_list"]
@@ -73,13 +76,19 @@ CLOSING = (Column("to_position", "int"), Column("node", "int"))
 
 @dataclass(frozen=True)
 class Table:
-    """A declared query table. `append_only` rows never change, so they have no history twin."""
+    """A declared query table. `append_only` rows never change, so they have no history twin.
+
+    `summary` is the line that the command line says of it and `listed` the columns that its `list` shows; a table
+    without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing.
+    """
 
     name: str
     kind: str
     own: tuple[Column, ...]
     append_only: bool = False
     taggable: bool = False
+    summary: str = field(default="", repr=False)
+    listed: tuple[str, ...] = field(default=(), repr=False)
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
@@ -116,6 +125,16 @@ class Table:
         return (*IDENTITY[:2], *CLOSING, *self.mutable)
 
     @cached_property
+    def version_names(self) -> tuple[str, ...]:
+        """What a closed version takes over from the row."""
+        return tuple(column.name for column in (*IDENTITY[:2], *self.mutable))
+
+    @cached_property
+    def version_of(self) -> Callable[[Row], tuple[Any, ...]]:
+        """The values of `version_names` in a row."""
+        return itemgetter(*self.version_names)
+
+    @cached_property
     def empty(self) -> Row:
         """A row with nothing in it."""
         return {column.name: [] if column.type == "text_list" else None for column in self.columns}
@@ -129,6 +148,10 @@ class Table:
         return (*first, *self.own, *tags, *(column for column in engine if column.name not in hidden))
 
 
+LEVELS_MIN = 24
+"""Levels of the interval tree that are always looked at: enough for the first sixteen million positions."""
+
+
 def node_of(from_position: Position, to_position: Position) -> int:
     """The interval-tree node of `[from, to)`: the multiple of the highest power of two that lies inside.
 
@@ -140,8 +163,13 @@ def node_of(from_position: Position, to_position: Position) -> int:
 
 
 def nodes_at(position: Position, head: Position) -> list[int]:
-    """Every node whose versions can hold `position`, when nothing was closed beyond `head`."""
+    """Every node whose versions can hold `position` while the tables are at `head`, or have just moved on from it.
+
+    Versions may close between reading the head and reading the versions; LEVELS_MIN and the level above the head
+    keep their nodes among those that are looked at.
+    """
     if position < 1:
         return []
     lowest = (position & -position).bit_length() - 1
-    return [((position >> level) | 1) << level for level in range(lowest, max(head.bit_length(), lowest + 1))]
+    levels = max(LEVELS_MIN, lowest + 1, head.bit_length() + 1)
+    return [((position >> level) | 1) << level for level in range(lowest, levels)]

@@ -20,6 +20,8 @@ VERSION = 1
 TAGS = Table(
     name="tags",
     kind=KIND,
+    summary="Coloured words on other entities.",
+    listed=("name", "color", "updated_at"),
     taggable=False,
     own=(
         Column("name", "text", indexed=True, immutable=True),

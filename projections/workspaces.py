@@ -20,6 +20,8 @@ VERSION = 1
 WORKSPACES = Table(
     name="workspaces",
     kind=KIND,
+    summary="Isolated ledgers, each with its own history.",
+    listed=("name", "description", "created_at"),
     taggable=False,
     own=(
         Column("name", "text", indexed=True, immutable=True),

@@ -14,6 +14,8 @@ from runners.embedded import APP, DATABASE, LOOPBACK, OWNER, EmbeddedNats, Embed
 from runners.processes import Program
 
 READY_SECONDS_MAX = 2.0
+READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
+# The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
 
@@ -74,15 +76,21 @@ class Installation:
         }
 
     def _answers(self) -> bool:
-        """Whether GET /ready is 200."""
+        """Whether the gateway serves, and shows what the bootstrap made."""
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=READY_SECONDS_MAX)
         try:
-            connection.request("GET", "/ready")
-            return connection.getresponse().status == http.HTTPStatus.OK
+            return all(_is_ok(connection, path) for path in READY_PATHS)
         except (OSError, http.client.HTTPException):
             return False
         finally:
             connection.close()
+
+
+def _is_ok(connection: http.client.HTTPConnection, path: str) -> bool:
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status == http.HTTPStatus.OK
 
 
 def _python(*arguments: str) -> tuple[str, ...]:

@@ -49,4 +49,4 @@ async def _relay_until_lost(dsn: str, nats_url: str, pool: AsyncConnectionPool[A
                 await fence.execute("SELECT 1")
                 await relay.catch_up(workspaces or None)
         finally:
-            await client.close()
+            await broker.close(client)

@@ -3,7 +3,10 @@ position is skipped, and the query tables equal a replay."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -22,6 +25,32 @@ WRITERS = 4
 RETRY_SECONDS = 0.2
 WRITER_SECONDS_MAX = 90
 KILLED = ("gateway", "projector", "relay", "nats", "postgres")
+
+
+LONG_RUN = """
+import sys, time
+from pathlib import Path
+from everline import log_metric, pipeline, step
+
+STOP = Path(sys.argv[1])
+
+@step
+def work(index: int, before: int) -> int:
+    deadline = time.monotonic() + 6
+    while time.monotonic() < deadline and not STOP.exists():
+        log_metric("beat", before, step=before)
+        time.sleep(0.2)
+    return before + 1
+
+@pipeline
+def long():
+    value = work(index=0, before=0)
+    for index in range(1, 9):
+        value = work(index=index, before=value)
+
+if __name__ == "__main__":
+    assert long().status == "completed"
+"""
 
 
 class Writers:
@@ -108,6 +137,42 @@ def test_a_deleted_jetstream_directory_heals_by_itself(everline: Everline) -> No
         writers.acknowledge_more(20)
     assert writers.failures == []
     assert_history_is_whole(everline, writers.acknowledged)
+
+
+@pytest.mark.timeout(240)
+def test_a_run_goes_on_through_the_death_of_every_process(everline: Everline, tmp_path: Path) -> None:
+    stop_file, script = tmp_path / "stop", tmp_path / "train.py"
+    script.write_text(LONG_RUN)
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("EVERLINE_")},
+        "EVERLINE_URL": everline.url,
+        "EVERLINE_CONFIG": str(tmp_path / "config.toml"),
+        "EVERLINE_SPOOL_DIR": str(tmp_path / "spool"),
+    }
+    training = subprocess.Popen([sys.executable, str(script), str(stop_file)], env=environment)
+    try:
+        for name in KILLED:
+            killed = everline.kill(name)
+            everline.wait_until_restarted(name, was=killed)
+    finally:
+        stop_file.touch()
+    assert training.wait(60) == 0
+    program = [str(Path(sys.executable).parent / "everline"), "sync"]
+    subprocess.run(program, env=environment, check=True, timeout=60)
+    assert_run_is_whole(everline.url)
+
+
+def assert_run_is_whole(url: str) -> None:
+    """The one run is completed, each of its steps ran once, nothing is missing and the tables equal a replay."""
+    base = f"{url}/v1/workspaces/default"
+    check = httpx2.post(f"{base}/replay-checks", json={}, timeout=60).json()
+    assert check["equal"], check["first_difference"]
+    [run] = httpx2.get(f"{base}/runs", params={"min_position": check["position"]}, timeout=30).json()["items"]
+    assert run["status"] == "completed"
+    events = all_events(url, until=check["position"])
+    assert [event["position"] for event in events] == list(range(1, len(events) + 1))
+    completed = [event["data"]["step"] for event in events if event["type"] == "step.completed"]
+    assert len(completed) == len(set(completed)) == run["step_count"]
 
 
 def assert_history_is_whole(everline: Everline, acknowledged: dict[UUID, dict[str, Any]]) -> None:

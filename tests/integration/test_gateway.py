@@ -14,7 +14,11 @@ from uuid import UUID, uuid4
 
 import httpx2
 import pytest
+from starlette.requests import Request
 
+from gateway import stream_routes
+from gateway.authentication import Actor
+from gateway.call import Call
 from tests.support.gateways import WORKSPACE, Gateway, GatewayProgram, environment, gateway_program, open_gateway
 from tests.support.servers import Database
 
@@ -167,11 +171,12 @@ async def test_every_query_can_be_asked_as_of_an_earlier_moment(gateway: Gateway
 
 
 async def test_a_query_waits_for_the_write_that_it_must_see(gateway: Gateway) -> None:
+    await gateway.done("register-pipeline", {"name": "first"})
     await gateway.project()
-    receipt = await gateway.done("register-pipeline", {"name": "digits"})
+    receipt = await gateway.done("register-pipeline", {"name": "second"})
     asked = asyncio.ensure_future(gateway.get("pipelines", min_position=receipt["position"]))
     await gateway.services.projector.catch_up(gateway.workspace_id)
-    assert [item["name"] for item in (await asked).json()["items"]] == ["digits"]
+    assert [item["name"] for item in (await asked).json()["items"]] == ["second", "first"]
 
 
 async def test_history_counts_diff_and_events(gateway: Gateway) -> None:
@@ -307,6 +312,20 @@ class EventStream:
         async with asyncio.timeout(10):
             async for _ in self._lines:
                 pass
+
+
+async def test_a_silent_stream_says_that_it_lives_and_ends_when_the_program_stops(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_routes, "HEARTBEAT_SECONDS", 0.02)
+    request = Request({"type": "http", "headers": []})
+    call = Call(request, gateway.services, Actor("user:ada"), gateway.workspace_id)
+    frames = stream_routes.frames(call, 0)
+    assert (await anext(frames)).startswith(b"retry: ")
+    assert await anext(frames) == b": still here\n\n"
+    gateway.services.stopping.set()
+    assert [frame async for frame in frames] == []
+    assert gateway.services.wakeups.listeners == 0
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -370,6 +371,74 @@ async def test_a_nul_character_in_the_address(gateway: Gateway) -> None:
 async def test_what_a_foreign_page_makes_a_browser_send(gateway: Gateway, headers: dict[str, str]) -> None:
     request = gateway.command("register-pipeline", {"name": "digits"}, headers=headers)
     await gateway.refuses(request, code="foreign_origin", status=403)
+
+
+HOSTILE = (
+    "",
+    " ",
+    "'",
+    "%",
+    "\\",
+    "-1",
+    "0",
+    "9" * 19,
+    "9" * 40,
+    "9" * 5_000,
+    "1e400",
+    "NaN",
+    "equals:",
+    "gt:",
+    "in:1..2",
+    "oneof:[",
+    "oneof:" + "," * 2_000,
+    "isnull:x",
+    "é\u202e😀",
+    "\ud7ff",
+    "a@b@c",
+    "@",
+    "@latest",
+    "x@" + "9" * 40,
+    "0000-01-01T00:00:00Z",
+    "9999-12-31T23:59:59.999999+23:59",
+    "eyJhIjoxfQ==",
+    "W10=",
+    "x" * 3_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        *(("pipelines", name) for name in ("name", "id", "run_count", "created_at", "deleted", "tags", "a.b", "")),
+        *(("pipelines", name) for name in ("as_of", "min_position", "sort", "limit", "cursor", "count", "fields")),
+        *(("runs", name) for name in ("parameters.a", "parameters.", "parameters.a.b.c", "duration_seconds")),
+        *(("events", name) for name in ("actor", "type", "kind", "entity", "since", "until", "cursor", "as_of")),
+        *(("diff", name) for name in ("from", "to", "kind", "cursor")),
+        *(("pipelines/counts", name) for name in ("by", "name")),
+        *(("pipelines/digits/history", name) for name in ("cursor", "as_of")),
+        ("stream", "after"),
+    ],
+)
+async def test_no_value_of_a_parameter_is_a_defect(gateway: Gateway, path: str, parameter: str) -> None:
+    await gateway.done("register-pipeline", {"name": "digits"})
+    await gateway.project()
+    needed = {"diff": {"from": "1"}, "pipelines/counts": {"by": "name"}}.get(path, {})
+    for value in HOSTILE:
+        if (path, value) == ("stream", "0"):
+            continue  # the one value that is answered by a stream without an end
+        response = await gateway.get(path, **{**needed, parameter: value})
+        if response.status_code != 200:
+            problem = response.json()
+            assert problem["code"] != "internal_error", (path, parameter, value)
+
+
+@pytest.mark.parametrize("path", ["pipelines/{}", "pipelines/{}/history", "artifact-versions/{}/lineage", "events/{}"])
+async def test_no_reference_is_a_defect(gateway: Gateway, path: str) -> None:
+    await gateway.done("register-pipeline", {"name": "digits"})
+    await gateway.project()
+    for value in HOSTILE:
+        response = await gateway.get(path.format(quote(value, safe="")))
+        assert response.status_code < 500, (path, value)
 
 
 async def test_a_defect_shows_its_request_id_and_nothing_else(gateway: Gateway) -> None:

@@ -127,13 +127,14 @@ async def test_a_killed_broker_and_a_lost_stream_cost_nothing(
             follower = Follower(ledger, database.app_dsn, url)
             await append(ledger, workspace, 100)
             await follower.reached(workspace, 100)
+            await relayed(ledger, workspace, 100, epoch=1)
             await asyncio.to_thread(server.kill)
             await append(ledger, workspace, 100)
             await follower.reached(workspace, 200)
             await asyncio.to_thread(partial(lose_jetstream, tmp_path, server))
             await append(ledger, workspace, 100)
             assert await follower.reached(workspace, 300) == list(range(1, 301))
-            await relayed(ledger, workspace, 300)
+            await relayed(ledger, workspace, 300, epoch=2)
             await follower.stop()
 
 
@@ -146,8 +147,8 @@ def lose_jetstream(root: Path, server: Server) -> None:
     server.start()
 
 
-async def relayed(ledger: OpenLedger, workspace: UUID, position: int) -> None:
-    """Waits until the relay's checkpoint is there: the new stream was filled again."""
+async def relayed(ledger: OpenLedger, workspace: UUID, position: int, *, epoch: int) -> None:
+    """Waits until the relay's checkpoint is there; a stream that was filled again has a new epoch."""
     async with asyncio.timeout(FOLLOW_SECONDS):
         while True:
             async with ledger.pool.connection() as connection:
@@ -155,6 +156,6 @@ async def relayed(ledger: OpenLedger, workspace: UUID, position: int) -> None:
                     "SELECT position, epoch FROM ledger.relays WHERE workspace_id = %s", (workspace,)
                 )
                 row = await cursor.fetchone()
-            if row and row[0] == position and row[1] > 1:
+            if row == (position, epoch):
                 return
             await asyncio.sleep(0.05)

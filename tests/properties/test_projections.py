@@ -6,10 +6,12 @@ import operator
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from projections import rebuild
 from projections.compare import verify
 from projections.query import LIVE, When
 from projections.registry import table
@@ -54,16 +56,19 @@ async def base(postgres: PostgresServer) -> AsyncIterator[Projected]:
     postgres.drop_database(database.name)
 
 
-@given(st.integers(1, 2**40), st.integers(1, 2**20), parts, st.integers(0, 2**20))
-def test_an_interval_is_found_from_every_position_inside(begin: int, length: int, part: float, later: int) -> None:
+@given(st.integers(1, 2**40), st.integers(1, 2**20), parts, parts)
+def test_an_interval_is_found_from_every_position_inside(begin: int, length: int, part: float, moved: float) -> None:
     end = begin + length
     inside = min(end - 1, begin + int(part * length))
-    assert node_of(begin, end) in nodes_at(inside, end + later)
+    head_before_it_closed = max(inside, int(end * (0.5 + moved / 2)))
+    assert node_of(begin, end) in nodes_at(inside, head_before_it_closed)
 
 
 @few
-@given(seed=seeds, batches=st.lists(st.integers(1, 40), max_size=20), part=parts)
-async def test_any_batches_equal_a_replay(base: Projected, seed: int, batches: list[int], part: float) -> None:
+@given(seed=seeds, batches=st.lists(st.integers(1, 40), max_size=20), part=parts, replayed_at_once=st.integers(1, 60))
+async def test_any_batches_equal_a_replay(
+    base: Projected, seed: int, batches: list[int], part: float, replayed_at_once: int
+) -> None:
     workspace = base.anew(seed)
     workspace.history.act(25)
     head = await workspace.record()
@@ -71,9 +76,11 @@ async def test_any_batches_equal_a_replay(base: Projected, seed: int, batches: l
     for size in batches:
         reached = await base.projector.catch_up(workspace.workspace_id, until=min(head, reached + size))
     await base.projector.catch_up(workspace.workspace_id)
-    for until in (None, int(part * head)):
-        compared = await verify(base.ledger.pool, base.ledger.reader, workspace.workspace_id, until=until)
-        assert compared.equal, compared.first_difference
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rebuild, "EVENTS_PER_BATCH_MAX", replayed_at_once)
+        for until in (None, int(part * head)):
+            compared = await verify(base.ledger.pool, base.ledger.reader, workspace.workspace_id, until=until)
+            assert compared.equal, compared.first_difference
 
 
 @few
