@@ -130,7 +130,7 @@ def get(place: Place, ref: str) -> Call[Resource]:
     return Call("GET", path, lambda answer: entity(place.table, answer), moment=True, repeatable=True)
 
 
-def counts(place: Place, *, by: str, **filters: Any) -> Call[dict[str, int]]:
+def counts(place: Place, /, *, by: str, **filters: Any) -> Call[dict[str, int]]:
     """How many entities have each value of a column."""
     path, params = place.path(place.table, "counts"), present({"by": by, **filters})
     return Call("GET", path, lambda answer: dict(answer["counts"]), params, moment=True, repeatable=True)

@@ -9,13 +9,14 @@ import copy
 import dataclasses
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 
 from everline import calls
 from everline.calls import Call, Place
 from everline.config import Target, resolve
-from everline.resources import CONTROL_TABLES, TABLES, Event, Moment, Page, Receipt, Resource, RollbackPlan
+from everline.resources import CONTROL_TABLES, TABLE_PATHS, Event, Moment, Page, Receipt, Resource, RollbackPlan
 from everline.wire import AsyncWire, Wire
 
 T = TypeVar("T")
@@ -41,7 +42,7 @@ def blocking(make: Callable[Concatenate[Place, P], Call[T]]) -> Callable[Concate
     """The call as a method that waits for the answer."""
 
     @functools.wraps(make)
-    def method(self: _Blocking, *args: P.args, **kwargs: P.kwargs) -> T:
+    def method(self: _Blocking, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.send(make(self.place, *args, **kwargs))
 
     return method
@@ -51,7 +52,7 @@ def awaiting(make: Callable[Concatenate[Place, P], Call[T]]) -> Callable[Concate
     """The call as a method whose answer is awaited."""
 
     @functools.wraps(make)
-    def method(self: _Awaiting, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+    def method(self: _Awaiting, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
         return self.send(make(self.place, *args, **kwargs))
 
     return method
@@ -157,7 +158,7 @@ class Connection:
         """The workspace's name or id."""
         return self.target.workspace
 
-    def blocking(self) -> Client:
+    def asking(self) -> AbstractContextManager[Client]:
         """A blocking client of the same place: resources use it to ask for what belongs to them."""
         return Client(self.target.url, self.target.workspace)
 
@@ -237,7 +238,11 @@ class Client(Connection):
 
     def send(self, call: Call[T]) -> T:
         """Sends a call of `everline.calls` and waits for the answer."""
-        return self._bound(self._wire.send(call, place=self.place))
+        return self._bound(self._wire.send(call, as_of=self.place.as_of))
+
+    def asking(self) -> AbstractContextManager[Client]:
+        """This client."""
+        return nullcontext(self)
 
     def _bound(self, answer: T) -> T:
         for each in answer.items if isinstance(answer, Page) else [answer]:
@@ -307,7 +312,7 @@ class AsyncClient(Connection):
 
     async def send(self, call: Call[T]) -> T:
         """Sends a call of `everline.calls`."""
-        answer = await self._wire.send(call, place=self.place)
+        answer = await self._wire.send(call, as_of=self.place.as_of)
         for each in answer.items if isinstance(answer, Page) else [answer]:
             if isinstance(each, Resource):
                 each.bound_to(self)
@@ -356,11 +361,11 @@ class AsyncClient(Connection):
 def table_named(attribute: str) -> str:
     """The table behind an attribute of a client: `model_versions` is `model-versions`."""
     table = attribute.replace("_", "-")
-    if table not in TABLES:
+    if table not in TABLE_PATHS:
         raise AttributeError(f"a client has no {attribute!r}; its tables are {', '.join(attributes())}")
     return table
 
 
 def attributes() -> list[str]:
     """The attributes of a client that are tables."""
-    return [table.replace("-", "_") for table in TABLES]
+    return [table.replace("-", "_") for table in TABLE_PATHS]

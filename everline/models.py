@@ -36,7 +36,8 @@ class ModelVersion:
         from everline.client import Client
 
         sending.outbox_for(self.target).flush()
-        return int(Client(self.target.url, self.target.workspace).model_versions.get(self.id)["number"])
+        with Client(self.target.url, self.target.workspace) as client:
+            return int(client.model_versions.get(self.id)["number"])
 
 
 def register_model_version(

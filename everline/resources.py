@@ -1,6 +1,6 @@
 """What the server answers, as frozen objects: fields are attributes (`run.status`), `run["status"]` is the raw value.
 
-Times are datetimes as attributes. Which tables there are stands in one list, `TABLES`.
+Times are datetimes as attributes. Which tables there are stands in `everline/tables.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from everline.tables import TABLES
+
 if TYPE_CHECKING:
     from everline.client import Connection
 
@@ -20,25 +22,8 @@ Moment = int | str | datetime
 
 HTML_CELL_LENGTH_MAX = 200
 
-TABLES = (
-    "artifacts",
-    "artifact-versions",
-    "components",
-    "metadata",
-    "metric-points",
-    "models",
-    "model-versions",
-    "pipelines",
-    "rollbacks",
-    "runs",
-    "snapshots",
-    "stacks",
-    "steps",
-    "tags",
-    "taggings",
-    "workspaces",
-)
-CONTROL_TABLES = frozenset({"workspaces"})
+TABLE_PATHS = tuple(known.path for known in TABLES)
+CONTROL_TABLES = frozenset(known.path for known in TABLES if known.control)
 """Tables of the control ledger, which every workspace shares."""
 
 
@@ -153,7 +138,8 @@ class ArtifactVersion(Resource):
         store_id = self._data.get("artifact_store_id")
         if "://" not in self._data["uri"] or not store_id or self._connection is None:
             return {}
-        return dict(self._connection.blocking().components.get(store_id)["configuration"])
+        with self._connection.asking() as client:
+            return dict(client.components.get(store_id)["configuration"])
 
 
 class Step(Resource):
@@ -168,7 +154,8 @@ class Step(Resource):
             raise KeyError(f"step {self._data['name']!r} has no output {name!r}; it has {', '.join(outputs) or 'none'}")
         if self._connection is None:
             raise KeyError("this step was not read by a client")
-        version = self._connection.blocking().artifact_versions.get(outputs[name])
+        with self._connection.asking() as client:
+            version = client.artifact_versions.get(outputs[name])
         return ArtifactVersion(dict(version), self._connection)
 
 

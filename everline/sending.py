@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from everline import spool
@@ -32,8 +33,9 @@ ANSWER_SECONDS_MAX = 20.0
 FLUSH_SECONDS_MAX = 5.0
 """How long the end of a run waits for its last commands."""
 
-STUCK_STATUSES = frozenset({401, 403, 404, 407, 408})
-"""Refusals of a whole batch that are about the server or the workspace, not about the commands."""
+BLAMING_STATUSES = frozenset({400, 413, 422})
+"""Refusals of a whole batch that are about its content: one of the commands is to blame. All others are about the
+server or the workspace: the commands wait."""
 
 
 class Sender:
@@ -57,7 +59,7 @@ class Sender:
             try:
                 problems = self._exchange(entries)
             except Refused as error:
-                if error.retryable or error.status in STUCK_STATUSES or error.status is None or error.status >= 500:
+                if error.status not in BLAMING_STATUSES:
                     raise
                 answered += self._narrow(file, entries, error)
             else:
@@ -69,7 +71,9 @@ class Sender:
         """The problem of each command, None for the accepted ones."""
         from everline.calls import batch
 
-        answers = self._wire.send(batch(self._place, [entry.command for entry in entries]), place=self._place)
+        answers = self._wire.send(batch(self._place, [entry.command for entry in entries]))
+        if len(answers) != len(entries):
+            raise EverlineError(f"{self._wire.url} answered {len(answers)} of {len(entries)} commands")
         return [answer if isinstance(answer, dict) else None for answer in answers]
 
     def _settle(self, file: SpoolFile, entries: list[Entry], problems: list[Mapping[str, Any] | None]) -> int:
@@ -157,14 +161,14 @@ class Outbox:
                 self._send_own(sender)
                 self._note(None)
                 if not adopted:
-                    send_leftovers(self.target, sender)
+                    send_leftovers(spool.directory_of(self.target), sender)
                     adopted = True
                 failures = 0
-            except (EverlineError, OSError) as error:
+            except Exception as error:  # whatever it is, the commands are safe in their file and the program goes on
                 failures += 1
-                failure = error if isinstance(error, EverlineError) else EverlineError(str(error))
+                failure = error if isinstance(error, EverlineError) else EverlineError(repr(error))
                 self._note(failure)
-                if isinstance(failure, Refused) and failure.status in STUCK_STATUSES:
+                if not failure.retryable:
                     self._warn("stuck", f"{failure.message}. Commands wait in {spool.directory_of(self.target)}")
                 self._something.set()
                 self._hurry.wait(backoff_seconds(failures))
@@ -215,10 +219,10 @@ class Outbox:
             warn(text)
 
 
-def send_leftovers(target: Target, sender: Sender) -> int:
-    """Sends what processes that ended have left for this workspace. Raises EverlineError."""
+def send_leftovers(directory: Path, sender: Sender) -> int:
+    """Sends what processes that ended have left for one workspace. Raises EverlineError."""
     total = 0
-    for path in spool.leftovers(spool.directory_of(target)):
+    for path in spool.leftovers(directory):
         file = spool.adopt(path)
         if file is None:
             continue
@@ -242,7 +246,7 @@ def sync(url: str | None = None, workspace: str | None = None) -> int:
             continue
         sender = Sender(target, warn)
         try:
-            total += send_leftovers(target, sender)
+            total += send_leftovers(directory, sender)
         finally:
             sender.close()
     return total

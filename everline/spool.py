@@ -27,6 +27,7 @@ LINE_READ_BYTES = 1 << 16
 SUFFIX = ".jsonl"
 REFUSED_SUFFIX = ".refused"
 DAMAGED_SUFFIX = ".damaged"
+NOTE = b'{"acknowledged"'
 
 
 @dataclass(frozen=True)
@@ -251,5 +252,6 @@ def _last_acknowledged(descriptor: int) -> int:
     position = reached = 0
     while (line := _line_at(descriptor, position, end)) is not None:
         position += len(line)
-        reached = json.loads(line).get("acknowledged", reached)
+        if line.startswith(NOTE):
+            reached = json.loads(line)["acknowledged"]
     return reached

@@ -9,6 +9,7 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from everline.errors import EverlineError, Unavailable, refused
 from everline.resources import Event
@@ -56,11 +57,20 @@ def positions_of(url: str, workspace: str) -> Positions:
     return _positions.setdefault((url, workspace), Positions())
 
 
-def request_of(call: Call[Any], place: Place, positions: Positions) -> dict[str, Any]:
+def workspace_of(call: Call[Any]) -> str:
+    """The workspace whose ledger the call is about; positions of one ledger mean nothing in another."""
+    match call.path.split("/"):
+        case ["", "v1", "workspaces", workspace, *_]:
+            return unquote(workspace)
+        case _:
+            return ""
+
+
+def request_of(call: Call[Any], positions: Positions, *, as_of: str) -> dict[str, Any]:
     """The arguments of the HTTP client's `request`."""
     params = dict(call.params)
-    if call.moment and place.as_of:
-        params["as_of"] = place.as_of
+    if call.moment and as_of:
+        params["as_of"] = as_of
     elif call.moment and positions.highest:
         params["min_position"] = positions.highest
     request = {"method": call.method, "url": call.path, "params": params, "headers": dict(call.headers)}
@@ -71,9 +81,13 @@ def answer_of(call: Call[T], response: httpx2.Response, positions: Positions) ->
     """The answer, or the exception for the problem."""
     if response.status_code >= 400:
         raise problem_in(response)
-    if call.method != "GET" and (position := response.headers.get("Everline-Position")):
-        positions.saw(int(position))
-    return call.decode(response.json())
+    try:
+        answer = call.decode(response.json())
+        position = int(response.headers.get("Everline-Position", 0))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise refused(unexpected(response, f"with something else than expected: {error!r}")) from error
+    positions.saw(position)
+    return answer
 
 
 def problem_in(response: httpx2.Response) -> EverlineError:
@@ -84,11 +98,16 @@ def problem_in(response: httpx2.Response) -> EverlineError:
     except ValueError:
         known = False
     if not known:
-        text = f"{response.request.method} {response.url.path} answered {response.status_code} {response.reason_phrase}"
-        problem = {"title": text, "code": "unexpected_answer"}
+        problem = unexpected(response, response.reason_phrase)
     return refused(
         {**problem, "status": response.status_code}, retry_after=_seconds(response.headers.get("Retry-After"))
     )
+
+
+def unexpected(response: httpx2.Response, how: str) -> dict[str, Any]:
+    """The problem when what answers is not an Everline server, or not one of this version."""
+    text = f"{response.request.method} {response.url} answered {response.status_code} {how}"
+    return {"title": text, "code": "unexpected_answer", "hint": "is this the address of an Everline server?"}
 
 
 def _seconds(header: str | None) -> float | None:
@@ -105,24 +124,20 @@ class Wire:
         self._attempts_max, self._answer_seconds_max = attempts_max, answer_seconds_max
         self._client: httpx2.Client | None = None
 
-    def positions(self, workspace: str) -> Positions:
-        """What this process knows of a workspace's head."""
-        return positions_of(self.url, workspace)
-
-    def send(self, call: Call[T], *, place: Place) -> T:
-        """Sends and waits. Raises EverlineError."""
+    def send(self, call: Call[T], *, as_of: str = "") -> T:
+        """Sends and waits; `as_of` is the moment that a question is about. Raises EverlineError."""
         import tenacity
 
         attempts = tenacity.Retrying(**_patience(self._attempts_max if call.repeatable else 1))
-        answer: T = attempts(self._send_once, call, place)
+        answer: T = attempts(self._send_once, call, as_of)
         return answer
 
-    def _send_once(self, call: Call[T], place: Place) -> T:
+    def _send_once(self, call: Call[T], as_of: str) -> T:
         import httpx2
 
-        positions = self.positions(place.workspace)
+        positions = positions_of(self.url, workspace_of(call))
         try:
-            response = self._connection().request(**request_of(call, place, positions))
+            response = self._connection().request(**request_of(call, positions, as_of=as_of))
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise Unavailable.unreachable(self.url, error) from error
         return answer_of(call, response, positions)
@@ -172,23 +187,19 @@ class AsyncWire:
         self.url = url
         self._client: httpx2.AsyncClient | None = None
 
-    def positions(self, workspace: str) -> Positions:
-        """What this process knows of a workspace's head."""
-        return positions_of(self.url, workspace)
-
-    async def send(self, call: Call[T], *, place: Place) -> T:
-        """Sends and awaits. Raises EverlineError."""
+    async def send(self, call: Call[T], *, as_of: str = "") -> T:
+        """Sends and awaits, as `Wire.send`."""
         import tenacity
 
         attempts = tenacity.AsyncRetrying(**_patience(ATTEMPTS_MAX if call.repeatable else 1))
-        return await attempts(self._send_once, call, place)
+        return await attempts(self._send_once, call, as_of)
 
-    async def _send_once(self, call: Call[T], place: Place) -> T:
+    async def _send_once(self, call: Call[T], as_of: str) -> T:
         import httpx2
 
-        positions = self.positions(place.workspace)
+        positions = positions_of(self.url, workspace_of(call))
         try:
-            response = await self._connection().request(**request_of(call, place, positions))
+            response = await self._connection().request(**request_of(call, positions, as_of=as_of))
         except (httpx2.TransportError, httpx2.DecodingError) as error:
             raise Unavailable.unreachable(self.url, error) from error
         return answer_of(call, response, positions)

@@ -69,17 +69,24 @@ def load_version(version: Mapping[str, Any], *, store: Mapping[str, Any]) -> Any
     materializer, written_by = materializer_for(str(version["materializer"]))
     try:
         with fetched(uri, store) as directory:
-            found, _ = digest(directory)
-            if found != version["content_hash"]:
-                raise IntegrityError(
-                    f"the files at {uri} are not what was recorded: {found} instead of {version['content_hash']}",
-                    hint="restore them from a backup, or run the step again",
-                )
+            _check(directory, version)
             return materializer.load(directory, written_by)
     except FileNotFoundError as error:
         raise ArtifactNotLoadable(f"there is nothing at {uri}", hint="was the artifact store emptied?") from error
-    except (OSError, ImportError, AttributeError, ValueError, TypeError) as error:
+    except IntegrityError:
+        raise
+    except Exception as error:  # a pickle, a driver or a format may raise anything
         raise ArtifactNotLoadable(f"{uri} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def _check(directory: Path, version: Mapping[str, Any]) -> None:
+    """Raises IntegrityError unless the files are those that were recorded."""
+    found, _ = digest(directory)
+    if found != version["content_hash"]:
+        raise IntegrityError(
+            f"the files at {version['uri']} are not what was recorded: {found} instead of {version['content_hash']}",
+            hint="restore them from a backup, or run the step again",
+        )
 
 
 def digest(directory: Path) -> tuple[str, int]:

@@ -12,7 +12,6 @@ from everline.artifacts.materializer import key, materializers
 from everline.artifacts.store import exists
 from everline.artifacts.storing import Stored
 from everline.calls import Place
-from everline.errors import EverlineError
 from everline.execution.compiling import canonical
 from everline.execution.results import StoredOutput
 from everline.wire import Wire
@@ -50,7 +49,7 @@ class CachedSteps:
     """Earlier executions in one workspace. A server that does not answer has no earlier executions."""
 
     def __init__(self, target: Target, stack: LocalStack) -> None:
-        self._place = Place(target.workspace)
+        self._workspace = target.workspace
         self._wire = Wire(target.url, attempts_max=1, answer_seconds_max=LOOKUP_SECONDS_MAX)
         self._stack = stack
 
@@ -60,13 +59,13 @@ class CachedSteps:
             return None
         try:
             return self._find(node, cache_key)
-        except (EverlineError, OSError):
-            return None  # executing again is always right
+        except Exception:  # a server or a store that is away: executing again is always right
+            return None
 
     def _find(self, node: Node, cache_key: str) -> Hit | None:
-        steps = Place(self._place.workspace, "steps")
+        steps = Place(self._workspace, "steps")
         wanted = {"cache_key": f"equals:{cache_key}", "status": "oneof:completed,cached"}
-        found = self._wire.send(calls.page(steps, wanted, None, 1), place=self._place).items
+        found = self._wire.send(calls.page(steps, wanted, None, 1)).items
         if not found or set(found[0]["outputs"]) != set(node.step.outputs.names):
             return None
         outputs = {name: self._output(name, str(id_)) for name, id_ in found[0]["outputs"].items()}
@@ -77,8 +76,8 @@ class CachedSteps:
 
     def _output(self, name: str, version_id: str) -> StoredOutput | None:
         """An artifact version whose files are still there."""
-        versions = Place(self._place.workspace, "artifact-versions")
-        row = self._wire.send(calls.get(versions, version_id), place=self._place)
+        versions = Place(self._workspace, "artifact-versions")
+        row = self._wire.send(calls.get(versions, version_id))
         stored = Stored(**{field: row[field] for field in Stored.__dataclass_fields__})
         configuration = self._stack.store
         if not exists(stored.uri, configuration):

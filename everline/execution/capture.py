@@ -32,36 +32,39 @@ class StepLog:
         self._buffer = bytearray()
         self._chunks = 0
         self._lock = threading.Lock()
+        self._in_order = threading.Lock()
         self._lines: dict[int, str] = {}
-        self.trouble: OSError | None = None
+        self.trouble: Exception | None = None
 
     def add(self, text: str, terminal: TextIO) -> None:
         """Something was written to a stream: whole lines go to the terminal, all of it to the log."""
         with self._lock:
             self._buffer += text.encode("utf-8", "replace")
-            if len(self._buffer) >= CHUNK_BYTES:
-                self._flush()
+            is_full = len(self._buffer) >= CHUNK_BYTES
             *lines, rest = (self._lines.pop(id(terminal), "") + text).split("\n")
             if rest := rest.rpartition("\r")[2]:  # a progress bar draws over its line: the last drawing counts
                 self._lines[id(terminal)] = rest
+        if is_full:
+            self.flush()
         if lines:
             terminal.write("".join(f"[{self.name}] {line}\n" for line in lines))
 
     def flush(self) -> None:
-        """Writes what is buffered as a chunk."""
-        with self._lock:
-            self._flush()
+        """Writes what is buffered as a chunk; the step goes on printing meanwhile."""
+        with self._in_order:
+            with self._lock:
+                chunk = bytes(self._buffer)
+                self._buffer.clear()
+            if chunk:
+                self._write(chunk)
 
-    def _flush(self) -> None:
+    def _write(self, chunk: bytes) -> None:
         """A log that cannot be written is trouble to be told, not a reason to stop the step."""
-        if not self._buffer:
-            return
         try:
-            self._write_chunk(f"{self._chunks:0{CHUNK_NUMBER_DIGITS}d}.log", bytes(self._buffer))
+            self._write_chunk(f"{self._chunks:0{CHUNK_NUMBER_DIGITS}d}.log", chunk)
             self._chunks += 1
-        except OSError as error:
+        except Exception as error:  # drivers of stores raise what they like
             self.trouble = error
-        self._buffer.clear()
 
     def close(self, terminals: tuple[TextIO, ...]) -> None:
         """The attempt ended: unfinished lines and the last chunk."""
@@ -69,7 +72,7 @@ class StepLog:
             for terminal in terminals:
                 if rest := self._lines.pop(id(terminal), ""):
                     terminal.write(f"[{self.name}] {rest}\n")
-            self._flush()
+        self.flush()
 
 
 _writing: ContextVar[StepLog | None] = ContextVar("everline_log", default=None)

@@ -82,14 +82,15 @@ class Execution:
         self._graph = graph
 
     def execute(self, on_failure: OnFailure) -> None:
-        """Runs the steps and tells how the run ended. An interrupt fails the run and is raised again."""
+        """Runs the steps and tells how the run ended. An interrupt, or a defect of ours, fails the run and is raised
+        again."""
         self.recorder.created(self.run.name, self._snapshot)
         try:
             with capturing(), building(None):
                 self._execute_steps(on_failure)
-        except KeyboardInterrupt as interrupt:
+        except BaseException as interruption:
             self._skip_waiting("the run was interrupted")
-            self._fail(failure_of(interrupt))
+            self._fail(failure_of(interruption))
             raise
         finally:
             self.cached_steps.close()

@@ -48,9 +48,9 @@ def resolve_stack(target: Target, name: str | None) -> LocalStack:
 def _ask(target: Target, name: str) -> LocalStack:
     wire = Wire(target.url, attempts_max=1, answer_seconds_max=LOOKUP_SECONDS_MAX)
     try:
-        stack = wire.send(calls.get(Place(target.workspace, "stacks"), name), place=Place(target.workspace))
+        stack = wire.send(calls.get(Place(target.workspace, "stacks"), name))
         components = {
-            kind: wire.send(calls.get(Place(target.workspace, "components"), str(ref)), place=Place(target.workspace))
+            kind: wire.send(calls.get(Place(target.workspace, "components"), str(ref)))
             for kind, ref in component_ids(stack).items()
             if kind in {"orchestrator", "artifact_store"}
         }
