@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench api lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/everline demo
@@ -20,6 +20,10 @@ check: $(INSTALLED)
 
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+# What the client knows of the server's tables, made from the projections' declarations.
+api: $(INSTALLED)
+	$(BIN)/python -m gateway.client_tables
 
 # Resolves anew what pyproject.toml asks for; the versions already locked stay unless they no longer fit.
 lock: $(INSTALLED)

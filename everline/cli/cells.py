@@ -15,6 +15,7 @@ HOUR = 3600
 
 def heading(key: str) -> str:
     """`duration_seconds` is headed DURATION: the cells carry the unit."""
+    key = key.rpartition(".")[2]
     for unit in UNITS:
         key = key.removesuffix(unit)
     return key.replace("_", " ").upper()

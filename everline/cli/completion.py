@@ -24,6 +24,10 @@ ANSWER_SECONDS_MAX = 1.0
 NAMES_MAX = 200
 
 
+class TooLate(Exception):
+    """The time is up. No TimeoutError: the HTTP client would take that for a pause of the server and try again."""
+
+
 def complete_ref(ctx: typer.Context, incomplete: str) -> list[str]:
     """Names of the entities of the noun before the verb: `everline stack show <TAB>`."""
     noun = ctx.parent.info_name if ctx.parent else None
@@ -94,10 +98,10 @@ def _ask(table: str, *, context: str | None, workspace: str | None) -> list[str]
 
 @contextmanager
 def bounded(seconds: float) -> Iterator[None]:
-    """Raises TimeoutError when the time is up, whatever the process is waiting for just then."""
+    """Raises TooLate when the time is up, whatever the process is waiting for just then."""
 
     def too_late(_signal: int, _frame: FrameType | None) -> None:
-        raise TimeoutError
+        raise TooLate
 
     before = signal.signal(signal.SIGALRM, too_late)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -43,7 +43,7 @@ def joined(parts: Sequence[Graph]) -> Graph:
 
 
 def emit_lineage(graph: Graph, form: str) -> None:
-    """Write the graph; says on stderr when the server cut it at its bound."""
+    """Write the graph; says on stderr when it goes on beyond what was asked for."""
     match form:
         case "json":
             sys.stdout.write(json.dumps(graph, indent=2, ensure_ascii=False) + "\n")
@@ -54,7 +54,7 @@ def emit_lineage(graph: Graph, form: str) -> None:
         case _:
             tables.show(rows(graph), tables.columns(COLUMNS))
     if graph["truncated"]:
-        output.note("the graph is larger than one answer holds: ask for fewer steps with --up and --down")
+        output.note("the graph goes on beyond this; --up N and --down N say how far to follow it")
 
 
 def rows(graph: Graph) -> list[dict[str, Any]]:

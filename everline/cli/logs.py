@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from everline.cli import output
@@ -14,7 +15,6 @@ from everline.cli.session import Session
 
 POLL_SECONDS = 0.3
 ENDED = frozenset({"completed", "failed", "cached", "stopped", "cancelled", "skipped"})
-CHUNK_BYTES_MAX = 1 << 20
 
 Row = dict[str, Any]
 
@@ -33,17 +33,16 @@ class LogsUnreadable(CommandFailure):
 
 
 class Reader:
-    """Follows the log of one step; knows how far it read, and holds back a line until its end is there."""
+    """Reads the log of one attempt chunk by chunk, and holds back a line until its end is there."""
 
-    def __init__(self, step: Row, *, prefix: str) -> None:
-        self.name = step["name"]
-        self._prefix = prefix
-        self._offset = 0
+    def __init__(self, uri: str, configuration: Mapping[str, Any], *, prefix: str) -> None:
+        self._uri, self._configuration, self._prefix = uri, configuration, prefix
+        self._chunks_read = 0
         self._rest = b""
 
-    def new_lines(self, uri: str) -> Iterator[str]:
+    def new_lines(self) -> Iterator[str]:
         """The lines that were added since the last call."""
-        while chunk := self._read(uri):
+        for chunk in self._new_chunks():
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             yield from (self._written(line) for line in lines)
 
@@ -56,33 +55,38 @@ class Reader:
     def _written(self, line: bytes) -> str:
         return f"{self._prefix}{line.decode(errors='replace')}\n"
 
-    def _read(self, uri: str) -> bytes:
-        import fsspec
-
+    def _new_chunks(self) -> Iterator[bytes]:
+        """The chunk files are named by number, and each is complete as soon as it is there."""
         try:
-            with fsspec.open(uri, "rb") as file:
-                file.seek(self._offset)
-                chunk: bytes = file.read(CHUNK_BYTES_MAX)
-        except FileNotFoundError:
-            return b""  # the step has not written yet
-        except (OSError, ImportError, ValueError) as error:
-            raise LogsUnreadable(
-                f"cannot read {uri}: {error}", hint="run this where the artifact store can be reached"
-            ) from None
-        self._offset += len(chunk)
-        return chunk
+            for content in read_chunks(self._uri, self._configuration, after=self._chunks_read):
+                self._chunks_read += 1
+                yield content
+        except (OSError, ImportError) as error:
+            hint = "run this where the artifact store can be reached"
+            raise LogsUnreadable(f"cannot read {self._uri}: {error}", hint=hint) from None
+
+
+def read_chunks(uri: str, configuration: Mapping[str, Any], *, after: int) -> Iterator[bytes]:
+    """The chunks of a log from the (`after` + 1)th on; none while nothing was written."""
+    if "://" not in uri:
+        yield from (path.read_bytes() for path in sorted(Path(uri).glob("*.log"))[after:])
+        return
+    from everline.artifacts.store import filesystem
+
+    files = filesystem(uri, configuration)
+    yield from (files.cat_file(name) for name in sorted(files.find(uri))[after:])
 
 
 def print_logs(session: Session, ref: str, *, step: str | None, follow: bool) -> None:
     """Write the logs of a run to stdout, step after step; with `follow`, until the run has ended."""
     run = session.entity("runs", ref)
+    configuration = store_configuration(session, run)
     readers: dict[str, Reader] = {}
     wrote = False
     while True:
         run = session.entity("runs", run["id"])
         for row in chosen_steps(session, run, step):
-            reader = readers.setdefault(row["name"], Reader(row, prefix="" if step else f"{row['name']}  "))
-            for line in lines_of(reader, row):
+            for line in lines_of(row, readers, configuration, prefix="" if step else f"{row['name']}  "):
                 sys.stdout.write(line)
                 wrote = True
         sys.stdout.flush()
@@ -93,17 +97,32 @@ def print_logs(session: Session, ref: str, *, step: str | None, follow: bool) ->
         output.note("nothing was written")
 
 
-def lines_of(reader: Reader, row: Row) -> Iterator[str]:
-    """The new lines of a step that has started; all of them once it has ended."""
-    if row.get("logs_uri"):
-        yield from reader.new_lines(row["logs_uri"])
+def lines_of(row: Row, readers: dict[str, Reader], configuration: Mapping[str, Any], *, prefix: str) -> Iterator[str]:
+    """The new lines of a step's latest attempt; all of them once the step has ended."""
+    uri = row.get("logs_uri")
+    if not uri:
+        return
+    reader = readers.setdefault(uri, Reader(uri, configuration, prefix=prefix))
+    yield from reader.new_lines()
     if row["status"] in ENDED:
         yield from reader.last_line()
 
 
+def store_configuration(session: Session, run: Row) -> Mapping[str, Any]:
+    """How the run's stack reaches its artifact store; nothing when the stack is gone: a local path needs nothing."""
+    from everline.errors import NotFound
+
+    try:
+        stack = session.entity("stacks", run["stack_id"])
+        store: Mapping[str, Any] = session.entity("components", stack["components"]["artifact_store"])["configuration"]
+    except NotFound:
+        return {}
+    return store
+
+
 def chosen_steps(session: Session, run: Row, step: str | None) -> list[Row]:
     """The steps of a run in the order they were planned, or the one that was named."""
-    steps = sorted(session.every("steps", {"run_id": run["id"]})["items"], key=lambda row: row["created_position"])
+    steps = sorted(session.every("steps", {"run_id": run["id"]})["items"], key=lambda row: row["index"])
     if step is None:
         return steps
     named = [row for row in steps if row["name"] == step]

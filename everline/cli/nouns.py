@@ -1,15 +1,16 @@
-"""The table of nouns: for each, `list`, `show` and `history` are made from its row, and nothing else is needed.
-
-`table` is the path of the HTTP API; `columns` are what `list` shows unless `--columns` says otherwise.
+"""The nouns of the command line: for each, `list`, `show` and `history` are made from its table, and nothing else is
+needed. They come from the server's declarations, by way of `everline/tables.py`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from everline.tables import TABLES
+
 
 class Noun(NamedTuple):
-    """One kind of entity as the command line knows it."""
+    """One kind of entity as the command line knows it; `columns` are what `list` shows unless told otherwise."""
 
     name: str
     table: str
@@ -32,64 +33,15 @@ class Noun(NamedTuple):
         return self.table.replace("-", " ")
 
 
-NOUNS = (
-    Noun(
-        "stack", "stacks", ("name", "components", "updated_at"), "Where runs execute and store: one component per type."
-    ),
-    Noun(
-        "component",
-        "components",
-        ("name", "component_type", "flavor", "configuration", "updated_at"),
-        "Configured pieces of infrastructure that stacks combine.",
-    ),
-    Noun(
-        "pipeline",
-        "pipelines",
-        ("name", "run_count", "latest_run_status", "updated_at"),
-        "Pipelines; `pipeline run` executes one from a file.",
-    ),
-    Noun("snapshot", "snapshots", ("id", "pipeline", "step_count", "created_at"), "Immutable compiled pipelines."),
-    Noun(
-        "run",
-        "runs",
-        ("name", "pipeline", "status", "stack", "started_at", "duration_seconds"),
-        "Executions of a pipeline: steps, logs, comparison.",
-    ),
-    Noun(
-        "step",
-        "steps",
-        ("name", "run", "status", "attempt", "started_at", "duration_seconds"),
-        "Steps of runs, with their attempts.",
-    ),
-    Noun(
-        "artifact",
-        "artifacts",
-        ("name", "version_count", "latest_version_number", "updated_at"),
-        "Named data that steps produce; versions and lineage.",
-    ),
-    Noun(
-        "artifact-version",
-        "artifact-versions",
-        ("name", "artifact_type", "data_type", "size_bytes", "created_at"),
-        "Stored values: where they lie and what produced them.",
-    ),
-    Noun(
-        "model",
-        "models",
-        ("name", "version_count", "production_version_number", "updated_at"),
-        "Models, their versions and who is in production.",
-    ),
-    Noun(
-        "model-version",
-        "model-versions",
-        ("name", "stage", "description", "created_at"),
-        "Versions of models and the stages they hold.",
-    ),
-    Noun("tag", "tags", ("name", "color", "updated_at"), "Coloured words on other entities."),
-    Noun(
-        "workspace", "workspaces", ("name", "description", "created_at"), "Isolated ledgers, each with its own history."
-    ),
+NOUNS = tuple(
+    Noun(known.kind.replace("_", "-"), known.path, known.columns, known.summary) for known in TABLES if known.summary
 )
+
+CHILD_COLUMNS = {
+    "metadata": ("key", "value", "step", "step_index", "updated_at"),
+    "steps": ("name", "status", "attempt", "started_at", "duration_seconds"),
+}
+"""What `show` says of the children of an entity, where that is not what `list` says."""
 
 _BY_NAME = {noun.name: noun for noun in NOUNS}
 _BY_TABLE = {noun.table: noun for noun in NOUNS}
@@ -100,9 +52,10 @@ def noun(name: str) -> Noun:
     return _BY_NAME[name]
 
 
-def noun_of_table(table: str) -> Noun | None:
-    """The noun whose entities a child list such as `model_versions` holds, if it is one."""
-    return _BY_TABLE.get(table.replace("_", "-"))
+def child_columns(table: str) -> tuple[str, ...]:
+    """The columns of a child list such as `model_versions`; none for a table that this client does not know."""
+    known = _BY_TABLE.get(table.replace("_", "-"))
+    return CHILD_COLUMNS.get(table) or (known.columns if known else ())
 
 
 def noun_of_kind(kind: str) -> Noun | None:

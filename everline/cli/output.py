@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from everline.cli import cells, tables
-from everline.cli.nouns import noun_of_table
+from everline.cli.nouns import child_columns
 from everline.cli.parameters import Output
 from everline.cli.references import with_names
 
@@ -111,15 +111,14 @@ def _describe_children(session: Session, key: str, children: Row) -> None:
     line("")
     total = children.get("total") or len(items)
     line(f"{key} ({len(items)} of {total})" if total > len(items) else f"{key} ({total})")
-    noun = noun_of_table(key)
-    wanted = [column for column in (noun.columns if noun else ()) if column in items[0]]
-    tables.show(
-        for_reader(session, items), tables.columns(wanted or [name for name in items[0] if name not in HIDDEN_FIELDS])
-    )
+    wanted = child_columns(key) or [name for name in items[0] if name not in HIDDEN_FIELDS]
+    tables.show(for_reader(session, items), tables.columns(wanted))
 
 
 def _written(key: str, value: Any, indent: int) -> str:
     """A value beside its label; the lines of a longer text stand under one another."""
+    if key == "failure" and isinstance(value, dict):
+        value = f"{value.get('type')}: {value.get('message')}\n{value.get('traceback') or ''}".rstrip()
     if isinstance(value, str) and "\n" in value:
         return ("\n" + " " * indent).join(cells.escaped(part) for part in value.splitlines())
     return cells.shown(key, value)

@@ -57,7 +57,10 @@ SortOption = Annotated[
 LimitOption = Annotated[int, typer.Option("--limit", min=1, max=1000, help="At most this many.")]
 AllOption = Annotated[bool, typer.Option("--all", help="Every one, however many there are.")]
 ColumnsOption = Annotated[
-    str | None, typer.Option("--columns", metavar="A,B", help="These fields instead of the usual ones.")
+    str | None,
+    typer.Option(
+        "--columns", metavar="A,B", help="These fields instead of the usual ones; parameters.C reaches into one."
+    ),
 ]
 CountOption = Annotated[bool, typer.Option("--count", help="Only how many there are.")]
 ReasonOption = Annotated[str, typer.Option("--reason", help="Why; recorded in the ledger.")]

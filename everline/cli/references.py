@@ -19,8 +19,10 @@ TABLE_BY_FIELD = {
     "components": "components",
     "inputs": "artifact-versions",
     "outputs": "artifact-versions",
+    "production_version_id": "model-versions",
+    "run_id": "runs",
 }
-"""Fields that map a role to the id of an entity, and the table that the entity is in."""
+"""Fields that hold the id of an entity, or map roles to ids, and the table that the entities are in."""
 
 
 def with_names(session: Session, rows: Sequence[Row]) -> list[Row]:
@@ -55,21 +57,21 @@ def found_names(session: Session, wanted: Iterator[tuple[str, str]]) -> dict[str
 def referring(row: Row) -> Iterator[tuple[str, str]]:
     """The (table, id) pairs that a row refers to."""
     for _, table, value in places(row):
-        for id_ in value.values():
+        for id_ in value.values() if isinstance(value, dict) else [value]:
             yield table, str(id_)
 
 
-def places(row: Row) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
-    """Where in a row ids stand: (key, table, role -> id)."""
-    changed = TABLE_BY_FIELD.get(str(row.get("field")))
+def places(row: Row) -> Iterator[tuple[str, str, dict[str, Any] | str]]:
+    """Where in a row ids stand: (key, table, the id or the mapping to ids)."""
+    changed = TABLE_BY_FIELD.get(str(row.get("field")).partition(".")[0])
     keys = {"from": changed, "to": changed} if changed else TABLE_BY_FIELD
     for key, table in keys.items():
-        if table and isinstance(value := row.get(key), dict):
+        if table and isinstance(value := row.get(key), dict | str) and value:
             yield key, table, value
 
 
-def renamed(values: Any, names: Mapping[str, str]) -> Any:
-    """A mapping's ids as names, where they are known."""
-    if not isinstance(values, dict):
-        return values
-    return {key: names.get(str(value), value) for key, value in values.items()}
+def renamed(value: Any, names: Mapping[str, str]) -> Any:
+    """An id, or the ids of a mapping, as names where they are known."""
+    if isinstance(value, dict):
+        return {key: names.get(str(inner), inner) for key, inner in value.items()}
+    return names.get(str(value), value)

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from contextlib import redirect_stdout
 
 import typer
 
 from everline.cli import output
-from everline.cli.assignments import parse_values
+from everline.cli.assignments import parse_assignments
 from everline.cli.exit_codes import ExitCode
 from everline.cli.session import Session
-
-if TYPE_CHECKING:
-    from everline.execution.results import PipelineRun
 
 SUCCEEDED = frozenset({"completed", "cached"})
 
@@ -22,21 +20,23 @@ SUCCEEDED = frozenset({"completed", "cached"})
 def run_file(session: Session, file: str, *, parameters: Sequence[str], stack: str | None) -> None:
     """Run and show it; ends the command with exit code 0 when it completed, 1 when not."""
     from everline.errors import RunFailed
-    from everline.execution import load_pipeline
+    from everline.execution.loading import load_pipeline, parse_parameters
 
-    given = parse_values(parameters, option="--param")
     os.environ |= {"EVERLINE_URL": session.url, "EVERLINE_WORKSPACE": session.workspace}
-    os.environ["EVERLINE_STACK"] = session.client.target.stack
-    pipeline = load_pipeline(file).with_options(stack=stack)
-    try:
-        run = pipeline.run(**given)
-    except RunFailed as failed:
-        run = failed.run
-        output.note(f"error: {failed.message}")
-    show(session, run)
+    path, name = file_and_name(file)
+    with redirect_stdout(sys.stderr):  # what the file and its steps print is no answer of this command
+        pipeline = load_pipeline(path, name).with_options(stack=stack or session.client.target.stack)
+        given = parse_parameters(pipeline, parse_assignments(parameters, option="--param"))
+        try:
+            run = pipeline.run(**given)
+        except RunFailed as failed:
+            run = failed.run
+            output.note(f"error: {failed.message}")
+    output.emit_entity(session, session.entity("runs", run.id))
     raise typer.Exit(ExitCode.OK if run.status in SUCCEEDED else ExitCode.FAILED)
 
 
-def show(session: Session, run: PipelineRun) -> None:
-    """The run as the server knows it."""
-    output.emit_entity(session, session.entity("runs", str(run.id)))
+def file_and_name(text: str) -> tuple[str, str | None]:
+    """`train.py:digits` is the pipeline `digits` in `train.py`; a path may hold colons, a name cannot."""
+    file, colon, name = text.rpartition(":")
+    return (file, name) if colon and name.isidentifier() else (text, None)

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from everline import calls
-from everline.calls import PAGE_SIZE_MAX, Call, Place
+from everline.calls import PAGE_SIZE_MAX, Call
 from everline.cli.moments import parse_moment
 from everline.cli.parameters import AsOfOption, ContextOption, Output, OutputOption, WorkspaceOption
 from everline.client import CONTROL, Client
@@ -29,8 +29,8 @@ Command = Callable[..., None]
 class Session:
     """Speaks the HTTP API through the SDK's client; answers are the API's documents as they are."""
 
-    def __init__(self, client: Client, output: Output) -> None:
-        self.client, self.output = client, output
+    def __init__(self, client: Client, control: Client, output: Output) -> None:
+        self.client, self._control, self.output = client, control, output
 
     @property
     def url(self) -> str:
@@ -44,7 +44,12 @@ class Session:
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
         """A document of the workspace, as of the session's moment."""
-        return self.client.send(calls.ask(self._place(path.partition("/")[0]), path, params))
+        return self._client(path.partition("/")[0] in CONTROL_TABLES).ask(path, params)
+
+    def get_timeless(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
+        """A document that is the same at every moment, or names its moments itself."""
+        target = self.client.place.path(*path.split("/"))
+        return self.client.send(Call("GET", target, dict, calls.present(params or {}), repeatable=True))
 
     def get_root(self, path: str) -> Row:
         """A document of the whole server, such as `info`."""
@@ -52,28 +57,27 @@ class Session:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Row:
         """The answer to what is asked of or done to the workspace without being one command."""
-        target = self._place(path).path(*path.split("/"))
+        target = self.client.place.path(*path.split("/"))
         key = {"Idempotency-Key": new_id()}
         return self.client.send(Call("POST", target, dict, headers=key, body=dict(body), repeatable=True))
 
     def command(self, name: str, body: Mapping[str, Any], *, expected_version: int | None = None) -> Row:
         """Do something; answers the receipt."""
-        place = Place(CONTROL) if name in CONTROL_COMMANDS else self.client.place
-        return asdict(self.client.send(calls.command(place, name, body, expected_version=expected_version)))
+        client = self._client(name in CONTROL_COMMANDS)
+        return asdict(client.command(name, body, expected_version=expected_version))
 
     def page(self, table: str, params: Mapping[str, Any]) -> Row:
         """One page of a table."""
         return self.get(table, params)
 
     def every(self, table: str, params: Mapping[str, Any]) -> Row:
-        """All pages as one document."""
-        asked = {**params, "limit": PAGE_SIZE_MAX}
-        page = self.get(table, asked)
-        items = list(page["items"])
-        while cursor := page["next"]:
-            page = self.get(table, {**asked, "cursor": cursor})
-            items += page["items"]
-        return {**page, "items": items}
+        """All pages of a table as one document."""
+        return all_pages(lambda cursor: self.get(table, {**params, "limit": PAGE_SIZE_MAX, **cursor}))
+
+    def differences(self, before: str, after: str | None, *, kind: str | None) -> Row:
+        """All that differs between two moments, as one document."""
+        asked = {"from": before, "to": after, "kind": kind, "limit": PAGE_SIZE_MAX}
+        return all_pages(lambda cursor: self.get_timeless("diff", {**asked, **cursor}))
 
     def entity(self, table: str, ref: str) -> Row:
         """One entity with its children."""
@@ -88,9 +92,19 @@ class Session:
         for event in self.client.follow(after=after):
             yield dict(event)
 
-    def _place(self, table: str) -> Place:
-        workspace = CONTROL if table in CONTROL_TABLES else self.client.place.workspace
-        return Place(workspace, as_of=self.client.place.as_of)
+    def _client(self, is_control: bool) -> Client:
+        """Workspaces are entities of the control ledger, which has positions of its own."""
+        return self._control if is_control else self.client
+
+
+def all_pages(read: Callable[[Mapping[str, str]], Row]) -> Row:
+    """The pages that `read` answers, each with the cursor parameter of the one before, as one document."""
+    page = read({})
+    items = list(page["items"])
+    while cursor := page["next"]:
+        page = read({"cursor": cursor})
+        items += page["items"]
+    return {**page, "items": items}
 
 
 @contextmanager
@@ -98,8 +112,8 @@ def open_session(
     output: Output, *, context: str | None, workspace: str | None, as_of: str | None = None
 ) -> Iterator[Session]:
     """A session with the server of the context."""
-    with Client(workspace=workspace, context=context) as client:
-        yield Session(client.as_of(as_of) if as_of else client, output)
+    with Client(workspace=workspace, context=context) as client, Client(client.url, CONTROL) as control:
+        yield Session(client.as_of(as_of), control.as_of(as_of), output) if as_of else Session(client, control, output)
 
 
 def reading(function: Command) -> Command:
@@ -108,7 +122,7 @@ def reading(function: Command) -> Command:
 
 
 def writing(function: Command) -> Command:
-    """As `reading`, for what happens now and cannot be asked of the past."""
+    """As `reading`, without --as-of: for what happens now, and for what is the same at every moment."""
     return _with_session(function, output=OutputOption)
 
 

@@ -10,6 +10,6 @@ from everline.cli.session import Session
 def read_side(session: Session, ref: str) -> Side:
     """One run with its steps and metadata, all of them."""
     run = session.entity("runs", ref)
-    steps = sorted(session.every("steps", {"run_id": run["id"]})["items"], key=lambda step: step["created_position"])
+    steps = sorted(session.every("steps", {"run_id": run["id"]})["items"], key=lambda step: step["index"])
     metadata = session.every("metadata", {"resource_id": run["id"]})["items"]
     return Side(run, with_names(session, steps), metadata)

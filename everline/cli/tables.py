@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, TextIO
 
 from everline.cli import cells
@@ -27,6 +28,10 @@ STYLES = {
 STYLED_COLUMNS = frozenset({"status", "stage", "change", "latest_run_status", "state"})
 
 
+ABSENT = object()
+"""The value of a key that a row does not have, as in a row that goes on with the one above it: its cell is blank."""
+
+
 class Column(NamedTuple):
     """`key` finds the value in a row and says how it is written; `title` is its heading."""
 
@@ -46,18 +51,16 @@ def columns(keys: Sequence[str]) -> list[Column]:
 def tab_separated(rows: Sequence[dict[str, Any]], shown: Sequence[Column]) -> str:
     """A heading line of keys, then a line per row; tabs and line ends inside values are written as \\t and \\n."""
     lines = ["\t".join(column.key for column in shown)]
-    lines += ["\t".join(cells.raw(row.get(column.key)) for column in shown) for row in rows]
+    lines += ["\t".join(_cell(row, column.key, cells.raw) for column in shown) for row in rows]
     return "\n".join(lines)
 
 
 def aligned(rows: Sequence[dict[str, Any]], shown: Sequence[Column]) -> list[list[tuple[str, str]]]:
     """Lines of (text, style) pieces, each padded to its column. A key that a row lacks leaves its cell blank."""
-    texts = [
-        [cells.shown(column.key, row[column.key]) if column.key in row else "" for column in shown] for row in rows
-    ]
+    texts = [[_cell(row, column.key, partial(cells.shown, column.key)) for column in shown] for row in rows]
     headings = [column.heading for column in shown]
     widths = [max(map(width, column), default=0) for column in zip(headings, *texts, strict=True)]
-    right = [_is_numeric([row.get(column.key) for row in rows]) for column in shown]
+    right = [_is_numeric([value_of(row, column.key) for row in rows]) for column in shown]
     lines = [_line(headings, widths, right=right, styles=["bold"] * len(shown))]
     for text in texts:
         styles = [
@@ -66,6 +69,17 @@ def aligned(rows: Sequence[dict[str, Any]], shown: Sequence[Column]) -> list[lis
         ]
         lines.append(_line(text, widths, right=right, styles=styles))
     return lines
+
+
+def value_of(row: Mapping[str, Any], key: str) -> Any:
+    """The value under a key, or inside a document under a dotted one: `data.reason`, `parameters.C`."""
+    if key in row:
+        return row[key]
+    outer, dot, inner = key.partition(".")
+    if not dot:
+        return ABSENT
+    document = row.get(outer)
+    return value_of(document, inner) if isinstance(document, dict) and inner in document else None
 
 
 def width(text: str) -> int:
@@ -95,12 +109,26 @@ def by_change(items: Sequence[tuple[dict[str, Any], Sequence[dict[str, Any]]]], 
     return [
         {**(shared if whole or number == 0 else {}), **change}
         for shared, changes in items
-        for number, change in enumerate(changes or [{}])
+        for number, change in enumerate([narrow for change in changes for narrow in narrowed(change)] or [{}])
     ]
 
 
+def narrowed(change: dict[str, Any]) -> list[dict[str, Any]]:
+    """A change of a mapping as one change for each key that differs: `components.artifact_store`."""
+    before, after = change.get("from"), change.get("to")
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return [change]
+    keys = [key for key in {**before, **after} if before.get(key) != after.get(key)]
+    return [{"field": f"{change['field']}.{key}", "from": before.get(key), "to": after.get(key)} for key in keys]
+
+
+def _cell(row: Mapping[str, Any], key: str, written: Callable[[Any], str]) -> str:
+    value = value_of(row, key)
+    return "" if value is ABSENT else written(value)
+
+
 def _is_numeric(values: Sequence[object]) -> bool:
-    present = [value for value in values if value is not None]
+    present = [value for value in values if value is not None and value is not ABSENT]
     return bool(present) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in present)
 
 

@@ -5,17 +5,18 @@ The one importer of rich outside the demo; imported only when something is shown
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
-from functools import cache
+from typing import Literal
 
 from rich.console import Console
 from rich.text import Text
 
 
-@cache
 def console(*, stderr: bool = False) -> Console:
-    """A console that honours NO_COLOR and pipes; marks in data mean nothing to it."""
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, soft_wrap=True)
+    """A console for data: marks in it mean nothing, nothing is folded, and NO_COLOR means no style at all."""
+    styled: Literal["auto"] | None = None if os.environ.get("NO_COLOR") else "auto"
+    return Console(stderr=stderr, color_system=styled, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
 
 def print_lines(lines: Iterable[Sequence[tuple[str, str]]], *, stderr: bool = False) -> None:

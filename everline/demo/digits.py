@@ -16,7 +16,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
-from everline import log_metadata, pipeline, step
+from everline import log_metadata, pipeline, register_model_version, step
 
 MODEL = "digits-classifier"
 LABEL = "target"
@@ -61,11 +61,32 @@ def evaluate(
     candidates: dict[str, ClassifierMixin] = {"linear": linear, "forest": forest}
     report = {name: float(candidate.score(*features_and_labels(test))) for name, candidate in candidates.items()}
     best = max(report, key=lambda name: report[name])
-    log_metadata({"accuracy": report[best], "winner": best, **{f"accuracy_{name}": value for name, value in report.items()}})
+    log_metadata(
+        {"accuracy": report[best], "winner": best, **{f"accuracy_{name}": value for name, value in report.items()}}
+    )
     print(f"{best} wins: {report}")
     return candidates[best], report
+
+
+@step
+def register(champion: ClassifierMixin, report: dict[str, float]) -> None:
+    """The winner becomes the next version of the model, with the value that it is and the run that made it."""
+    register_model_version(MODEL, {"classifier": champion}, metadata={"accuracy": max(report.values())})
+
+
+@pipeline
+def digits(C: float = 0.01, trees: int = 60, depth: int = 12, test_size: float = 0.3) -> None:  # noqa: N803  see above
+    """Steps that do not wait for each other run at the same time: here, the two candidates."""
+    train, test = split(load(), test_size=test_size)
+    champion, report = evaluate(train_linear(train, C=C), train_forest(train, trees=trees, depth=depth), test)
+    register(champion, report)
 
 
 def features_and_labels(images: pd.DataFrame) -> tuple[pd.DataFrame, pd.Series[int]]:
     """The pixels, and which digit they show."""
     return images.drop(columns=LABEL), images[LABEL]
+
+
+if __name__ == "__main__":
+    run = digits(C=0.05)
+    print(run.status, run.steps["evaluate"].output("report").load())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -10,14 +11,25 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
+from everline.cli.main import run
+
 START_SECONDS_MAX = 90
 COMMAND_SECONDS_MAX = 60
+
+
+class Answer(NamedTuple):
+    """What a command ended with and wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
 
 
 @dataclass(frozen=True)
@@ -38,8 +50,22 @@ class Everline:
             "NO_COLOR": "1",
         }
 
-    def run(self, *words: str, code: int = 0, **changed: str) -> subprocess.CompletedProcess[str]:
-        """Run `everline WORDS`, which must end with this exit code; `changed` are environment variables."""
+    def run(self, *words: str, code: int = 0, **changed: str) -> Answer:
+        """Run `everline WORDS` in this process, which must end with `code`; `changed` are environment variables."""
+        stdout, stderr = io.StringIO(), io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, Path(os.devnull).open() as nothing:
+            for name in [name for name in os.environ if name.startswith("EVERLINE_")]:
+                patch.delenv(name)
+            for name, value in (self.environment | changed).items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "stdin", nothing)
+            patch.chdir(self.directory)
+            with redirect_stdout(stdout), redirect_stderr(stderr):
+                ended = run(words)
+        return self._checked(Answer(ended, stdout.getvalue(), stderr.getvalue()), words, code)
+
+    def process(self, *words: str, code: int = 0, **changed: str) -> Answer:
+        """The same in a process of its own."""
         done = subprocess.run(
             [str(Path(sys.executable).parent / "everline"), *words],
             capture_output=True,
@@ -50,10 +76,14 @@ class Everline:
             env=self.environment | changed,
             cwd=self.directory,
         )
-        assert done.returncode == code, (
-            f"everline {' '.join(words)} ended with {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return self._checked(Answer(done.returncode, done.stdout, done.stderr), words, code)
+
+    @staticmethod
+    def _checked(answer: Answer, words: tuple[str, ...], code: int) -> Answer:
+        assert answer.code == code, (
+            f"everline {' '.join(words)} ended with {answer.code}\n{answer.stdout}\n{answer.stderr}"
         )
-        return done
+        return answer
 
     def json(self, *words: str, code: int = 0) -> Any:
         """What `everline WORDS -o json` answers."""

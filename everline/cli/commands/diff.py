@@ -27,10 +27,10 @@ def diff(
     kind: Annotated[str | None, typer.Option("--kind", help="Only this kind of entity, e.g. stack.")] = None,
 ) -> None:
     """Show what was created, changed and deleted between two moments; exit code 0 when nothing was, 1 otherwise."""
-    asked = {"from": parse_moment(first), "to": parse_moment(second) if second else None}
-    page = session.every("diff", {**asked, "kind": kind.replace("-", "_") if kind else None})
+    kind = kind.replace("-", "_") if kind else None
+    page = session.differences(parse_moment(first), parse_moment(second) if second else None, kind=kind)
     items: list[dict[str, Any]] = page["items"]
-    changed = [({"change": item["change"], "entity": entity_of(item)}, item["changes"]) for item in items]
+    changed = [({"change": item["change"], "entity": entity_of(item)}, told(item)) for item in items]
     output.emit(
         session.output,
         page,
@@ -39,6 +39,12 @@ def diff(
     )
     if items:
         raise typer.Exit(ExitCode.FAILED)
+
+
+def told(item: dict[str, Any]) -> list[dict[str, Any]]:
+    """The fields that the table shows: of what came or went it is enough to say so; `-o json` has every field."""
+    changes: list[dict[str, Any]] = item["changes"]
+    return changes if item["change"] == "changed" else []
 
 
 def entity_of(item: dict[str, Any]) -> str:

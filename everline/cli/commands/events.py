@@ -18,7 +18,7 @@ from everline.cli.session import Session, reading, writing
 
 app = branch("Who changed what, when: the ledger itself.")
 
-COLUMNS = ("position", "recorded_at", "actor", "type", "entity_name")
+COLUMNS = ("position", "recorded_at", "actor", "type", "entity_name", "data.reason")
 
 ActorOption = Annotated[str | None, typer.Option("--actor", help="Only what this actor did.")]
 TypeOption = Annotated[str | None, typer.Option("--type", help="Only this event type, or a group: run.*")]
@@ -77,10 +77,13 @@ def tail(
 
 
 @app.command()
-@reading
-def show(session: Session, position: Annotated[int, typer.Argument(metavar="POSITION", min=1)]) -> None:
+@writing
+def show(
+    session: Session,
+    position: Annotated[int, typer.Argument(metavar="POSITION", min=1, help="Its position in the ledger.")],
+) -> None:
     """Show one event with all that it says."""
-    output.emit_entity(session, session.get(f"events/{position}"))
+    output.emit_entity(session, session.get_timeless(f"events/{position}"))
 
 
 def filters(

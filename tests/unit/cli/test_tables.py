@@ -41,3 +41,27 @@ def test_a_pipe_gets_tabs_keys_and_raw_values() -> None:
     rows = [{"name": "a\tb", "parameters": {"C": 1}, "ended_at": None}]
     tables.show(rows, tables.columns(["name", "parameters", "ended_at"]), stream=stream)
     assert stream.getvalue() == 'name\tparameters\tended_at\na\\tb\t{"C":1}\t\n'
+
+
+def test_a_dotted_column_reaches_into_a_document() -> None:
+    rows = [{"data": {"reason": "haste"}}, {"data": {}}, {}]
+    assert text_of(rows, "data.reason") == ["REASON", "haste", "-", "-"]
+
+
+def test_changes_of_a_mapping_are_told_key_by_key() -> None:
+    change = {"field": "components", "from": {"store": "a", "runner": "r"}, "to": {"store": "b", "runner": "r"}}
+    created = {"field": "components", "from": None, "to": {"store": "a"}}
+    assert tables.by_change([({"entity": "stack/x"}, [change, created])], whole=False) == [
+        {"entity": "stack/x", "field": "components.store", "from": "a", "to": "b"},
+        created,
+    ]
+
+
+def test_a_row_that_goes_on_is_blank_where_it_repeats_but_whole_for_programs() -> None:
+    items = [({"entity": "a"}, [{"field": "x", "from": 1, "to": None}, {"field": "y", "from": 2, "to": 3}])]
+    assert text_of(tables.by_change(items, whole=False), "entity", "field", "to") == [
+        "ENTITY  FIELD  TO",
+        "a       x       -",
+        "        y       3",
+    ]
+    assert [row["entity"] for row in tables.by_change(items, whole=True)] == ["a", "a"]
