@@ -34,6 +34,13 @@ TABLES = (
         summary="Named data that steps produce; versions and lineage.",
     ),
     KnownTable(
+        "code_repository",
+        "code-repositories",
+        control=False,
+        columns=("name", "provider", "url", "updated_at"),
+        summary="Where the source of pipelines is kept.",
+    ),
+    KnownTable(
         "component",
         "components",
         control=False,

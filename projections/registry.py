@@ -49,7 +49,9 @@ class Projection(Protocol):
 
 def plural(kind: str) -> str:
     """The name of a kind's projection module."""
-    return kind if kind in UNCOUNTABLE else f"{kind}s"
+    if kind in UNCOUNTABLE:
+        return kind
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 
 @cache

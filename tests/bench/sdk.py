@@ -1,59 +1,60 @@
-"""What Everline costs a person's own process: a three-step run in a warm interpreter, and the time to import."""
+"""What Everline costs a person's own process: runs of steps that do nothing, and the time to import."""
 
 from __future__ import annotations
 
+import os
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 from tests.bench.report import Row
 
 RUNS = 10
 IMPORTS = 5
+FEW_STEPS = 3
+MANY_STEPS = 23
 
 
 def measure(url: str) -> list[Row]:
-    """Rows against a running system; the steps themselves do nothing."""
-    import os
-
+    """Rows against a running system. What a step costs is the difference between a long and a short run."""
     os.environ["EVERLINE_URL"] = url
-    import everline
-
-    @everline.step(cache=False)
-    def first() -> int:
-        return 1
-
-    @everline.step(cache=False)
-    def second(value: int) -> int:
-        return value + 1
-
-    @everline.step(cache=False)
-    def third(value: int) -> int:
-        return value + 1
-
-    @everline.pipeline
-    def three_steps() -> None:
-        third(second(first()))
-
-    three_steps()
-    seconds = [elapsed(three_steps) for _ in range(RUNS)]
-    run_ms = statistics.median(seconds) * 1000
-    imports_ms = statistics.median(import_seconds() for _ in range(IMPORTS)) * 1000
+    few, worst = run_ms(FEW_STEPS)
+    many, _ = run_ms(MANY_STEPS)
+    per_step = (many - few) / (MANY_STEPS - FEW_STEPS)
+    imports = statistics.median(import_ms() for _ in range(IMPORTS))
     return [
-        Row("three-step run, warm process", run_ms, "ms", "", None, f"worst {max(seconds) * 1000:.0f} ms"),
-        Row("SDK overhead per step", run_ms / 3, "ms", "", None, "the whole run divided by its steps"),
-        Row("import everline, new interpreter", imports_ms, "ms", "", None, "interpreter start included"),
+        Row("SDK overhead per step", per_step, "ms", "", None, f"{MANY_STEPS} steps against {FEW_STEPS}"),
+        Row("three-step run, warm process", few, "ms", "", None, f"worst {worst:.0f} ms"),
+        Row("import everline, new interpreter", imports, "ms", "", None, "interpreter start included"),
     ]
 
 
-def elapsed(call: object) -> float:
-    started = time.perf_counter()
-    call()  # type: ignore[operator]
-    return time.perf_counter() - started
+def run_ms(steps: int) -> tuple[float, float]:
+    """Median and worst time of a run with a chain of steps, in milliseconds."""
+    import everline
+
+    @everline.step
+    def count(value: int) -> int:
+        return value + 1
+
+    @everline.pipeline(name=f"chain-of-{steps}")
+    def chain() -> None:
+        value: object = 0
+        for _ in range(steps):
+            value = count(value)  # type: ignore[arg-type]
+
+    chain()
+    times = [elapsed_ms(chain) for _ in range(RUNS)]
+    return statistics.median(times), max(times)
 
 
-def import_seconds() -> float:
+def elapsed_ms(call: Callable[[], object]) -> float:
     started = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import everline"], check=True)
-    return time.perf_counter() - started
+    call()
+    return (time.perf_counter() - started) * 1000
+
+
+def import_ms() -> float:
+    return elapsed_ms(lambda: subprocess.run([sys.executable, "-c", "import everline"], check=True))
