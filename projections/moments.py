@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 WAIT_SECONDS_MAX = 1.0
 """How long a question waits for a position that the ledger has and the tables have not."""
 
-POLL_SECONDS = (0.002, 0.004, 0.008, 0.015)
+POLL_SECONDS = (0.002, 0.002, 0.002, 0.003, 0.003, 0.005, 0.008, 0.015)
 """Waits between two looks at the checkpoint; the last one repeats."""
 
 POSITION_DIGITS_MAX = 18
