@@ -9,14 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from commands.component import RegisterComponent
-from commands.workspace import CreateWorkspace
-
 from commands.command import Command, Rejection
+from commands.component import RegisterComponent
 from commands.handler import CommandHandler
 from commands.permissions import EveryoneOnThisMachine
 from commands.stack import RegisterStack
 from commands.submission import submission
+from commands.workspace import CreateWorkspace
 from ledger.postgres.append import Appender
 from ledger.postgres.read import LedgerReader
 from ledger.values import CONTROL_WORKSPACE, derived_id
