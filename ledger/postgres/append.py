@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import psycopg
+import structlog
 
 from ledger import merkle
 from ledger.appending import Appended, Ledger, Unit
@@ -31,6 +32,8 @@ UNITS_PER_BATCH_MAX = 512
 EVENTS_PER_BATCH_MAX = 4_096
 RECONNECT_DELAYS_SECONDS = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """How often a lost connection is tried again before the waiting callers are told; about six seconds."""
+
+log = structlog.get_logger(__name__)
 
 
 class _Waiting(NamedTuple):
@@ -87,8 +90,14 @@ class Appender:
         running = True
         while running:
             waiting, running = await self._drain()
-            if waiting:
-                await self._commit_or_fail(waiting)
+            try:
+                if waiting:
+                    await self._commit_or_fail(waiting)
+            except Exception as error:  # a broken invariant: those who wait are told, the next ones start afresh
+                log.exception("appender.failed", units=len(waiting))
+                await self._disconnect()
+                for item in waiting:
+                    _fail(item, error)
 
     async def _drain(self) -> tuple[list[_Waiting], bool]:
         """Whatever waits now, up to the bounds of a batch; False when the writer is to stop."""
@@ -194,7 +203,7 @@ def _outcome(ledger: Ledger, unit: Unit) -> Appended | AppendRefused:
 
 
 def _fail(item: _Waiting, error: Exception) -> None:
-    if not item.answer.cancelled():
+    if not item.answer.done():
         item.answer.set_exception(error)
 
 

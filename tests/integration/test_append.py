@@ -169,3 +169,35 @@ async def test_the_appender_reconnects_and_loses_nothing(ledger: OpenLedger, dat
     await ledger.appender.append(unit(workspace, a_pipeline("after")))
     with psycopg.connect(database.owner_dsn) as owner:
         assert owner.execute("SELECT count(*), max(position) FROM ledger.events").fetchone() == (2, 2)
+
+
+class BrokenObserver:
+    """Fails after the first commit, as a programming error would."""
+
+    def __init__(self) -> None:
+        self.commits = 0
+
+    def committed(self, _workspaces: object, **_measured: object) -> None:
+        self.commits += 1
+        if self.commits == 1:
+            raise RuntimeError("a bug")
+
+
+async def test_a_bug_in_the_writer_leaves_nobody_waiting(database: Database) -> None:
+    async with open_ledger(database.app_dsn, observers=(BrokenObserver(),)) as ledger, asyncio.timeout(10):
+        workspace = new_id()
+        for number in range(2):
+            await ledger.appender.append(unit(workspace, a_pipeline(str(number))))
+        assert (await ledger.reader.head(workspace)).position == 2
+
+
+async def test_a_unit_that_postgres_refuses_fails_alone(ledger: OpenLedger) -> None:
+    workspace = new_id()
+    good, bad = unit(workspace, a_pipeline("good")), unit(workspace, a_pipeline("bad"))
+    impossible = bad._replace(actor="nul \x00 character")
+    outcomes = await asyncio.gather(
+        ledger.appender.append(good), ledger.appender.append(impossible), return_exceptions=True
+    )
+    assert not isinstance(outcomes[0], Exception)
+    assert isinstance(outcomes[1], psycopg.Error)
+    assert (await ledger.reader.head(workspace)).position == 1
