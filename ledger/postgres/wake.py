@@ -52,7 +52,7 @@ class Waker:
         while True:
             try:
                 await self._notify_until_lost()
-            except (psycopg.OperationalError, OSError) as error:
+            except (psycopg.Error, OSError) as error:
                 log.info("waker.reconnecting", reason=str(error))
                 await asyncio.sleep(RECONNECT_SECONDS)
 
