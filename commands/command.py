@@ -90,7 +90,7 @@ NOTHING = Found(StreamId("", UUID(int=0)), None, 0)
 
 
 class Rejection(msgspec.Struct, frozen=True):
-    """An expected refusal: a type with fields. Subclasses live in `rejections.py`."""
+    """An expected refusal: a type with fields. Subclasses live in `rejections.py` and `run_rejections.py`."""
 
     code: ClassVar[str]
 

@@ -13,8 +13,10 @@ from typing import assert_never
 from commands.changes import creation
 from commands.command import Decided, Entity, Found, Fresh, Lookup, Rejection, name_key
 from commands.fields import Ref
-from commands.rejections import (
-    AlreadyExists,
+from commands.rejections import AlreadyExists
+from commands.run_commands import COMMANDS, CacheStep, CompleteStep, CreateRun, RunCommand, StartStep
+from commands.run_events import wished
+from commands.run_rejections import (
     RunAlreadyEnded,
     RunAlreadyStarted,
     RunAlreadyStopping,
@@ -33,8 +35,6 @@ from commands.rejections import (
     UpstreamNotFinished,
     WrongAttempt,
 )
-from commands.run_commands import COMMANDS, CacheStep, CompleteStep, CreateRun, RunCommand, StartStep
-from commands.run_events import wished
 from commands.run_state import RUN_MAY, STEP_MAY, SUCCESSFUL, State, StepEvent, StepState, TransitionEvent, evolve
 from commands.slices import in_slices
 from ledger.envelope import Event, NewEvent

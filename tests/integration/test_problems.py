@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from commands.command import Rejection
-from commands.rejections import RunAlreadyEnded
+from commands.run_rejections import RunAlreadyEnded
 from gateway.call import BODY_BYTES_MAX
 from gateway.problems import CODE_BY_ERROR, RENAMED, STATUS_BY_CODE, Problem, from_rejection
 from ledger.errors import AppendRefused, BrokenUpcasters, LedgerError, SchemaNewer

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from commands.command import Command, Rejection
-from commands.rejections import RunAlreadyEnded
 from commands.run_commands import (
     CacheStep,
     CancelRun,
@@ -31,6 +30,7 @@ from commands.run_commands import (
     StopRun,
     StopStep,
 )
+from commands.run_rejections import RunAlreadyEnded
 from ledger.envelope import Event
 from ledger.events import run as events
 from ledger.events.run import Failure, StepPlan

@@ -6,27 +6,7 @@ import msgspec
 import pytest
 
 from commands.command import Command, name_key
-from commands.rejections import (
-    AlreadyExists,
-    EntityNotFound,
-    NameTaken,
-    RunAlreadyEnded,
-    RunAlreadyStarted,
-    RunAlreadyStopping,
-    RunNotCancelling,
-    RunNotPausable,
-    RunNotPaused,
-    RunNotRunning,
-    RunNotStopping,
-    StepAlreadyEnded,
-    StepAlreadyStarted,
-    StepNotStarted,
-    StepsNotFinished,
-    StepsNotSuccessful,
-    UnknownStep,
-    UpstreamNotFinished,
-    WrongAttempt,
-)
+from commands.rejections import AlreadyExists, EntityNotFound, NameTaken
 from commands.run_commands import (
     COMMANDS,
     CacheStep,
@@ -48,6 +28,24 @@ from commands.run_commands import (
     StartStep,
     StopRun,
     StopStep,
+)
+from commands.run_rejections import (
+    RunAlreadyEnded,
+    RunAlreadyStarted,
+    RunAlreadyStopping,
+    RunNotCancelling,
+    RunNotPausable,
+    RunNotPaused,
+    RunNotRunning,
+    RunNotStopping,
+    StepAlreadyEnded,
+    StepAlreadyStarted,
+    StepNotStarted,
+    StepsNotFinished,
+    StepsNotSuccessful,
+    UnknownStep,
+    UpstreamNotFinished,
+    WrongAttempt,
 )
 from commands.run_state import BECOMES, RUN_MAY, STEP_MAY
 from ledger.envelope import Event, NewEvent
