@@ -45,6 +45,9 @@ if TYPE_CHECKING:
     from ledger.postgres.read import LedgerReader, RecordedCommand
 
 ATTEMPTS_MAX = 8
+LOOKUP_ROUNDS_MAX = 5
+"""How often a decider may ask for more after it saw what was found."""
+
 CONTROL_NAME = "control"
 
 
@@ -159,7 +162,11 @@ class CommandHandler:
             if submission.command_id in recorded:
                 answers[index] = await self._repeat(working, submission, recorded[submission.command_id])
                 continue
-            outcome = await self._decide(working, submission, caller, workspace_id)
+            outcome = (
+                CommandIdReused(submission.command_id)
+                if submission.command_id in ids[:index]
+                else await self._decide(working, submission, caller, workspace_id)
+            )
             if isinstance(outcome, _Decided):
                 decided[index] = outcome
             else:
@@ -256,7 +263,7 @@ class CommandHandler:
 async def _found(working: WorkingSet, judge: Any, command: Command) -> dict[str, Found] | Rejection:
     """Answers the decider's lookups, asking again while new ones follow from what was found."""
     found: dict[str, Found] = {}
-    while True:
+    for _ in range(LOOKUP_ROUNDS_MAX):
         lookups = {name: lookup for name, lookup in judge.lookups(command, found).items() if name not in found}
         if not lookups:
             return found
@@ -264,6 +271,7 @@ async def _found(working: WorkingSet, judge: Any, command: Command) -> dict[str,
         if isinstance(answers, Rejection):
             return answers
         found |= answers
+    raise TypeError(f"the lookups of {type(command).__name__} never come to an end")
 
 
 def _encoded(events: list[NewEvent]) -> tuple[EventToAppend, ...] | Rejection:

@@ -39,9 +39,3 @@ def command_types() -> Mapping[str, tuple[type[Command], Decider]]:
 def is_control(kind: str) -> bool:
     """Whether this kind belongs to the control ledger."""
     return kind in CONTROL_KINDS
-
-
-@cache
-def permissions() -> tuple[str, ...]:
-    """Every permission there is, such as `stack:update`."""
-    return tuple(sorted({command.permission for command, _ in command_types().values()}))

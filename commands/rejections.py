@@ -159,7 +159,7 @@ class CommandIdReused(Rejection, frozen=True):
     command_id: UUID
 
     def message(self) -> str:
-        return f"command id {self.command_id} was used before for a different command"
+        return f"command id {self.command_id} was used before for another command"
 
     def hint(self) -> str:
         return "use a new command id for a new command"

@@ -37,7 +37,6 @@ FOLDS_MAX = 10_000
 ID_PREFIX = re.compile(r"[0-9a-f]{8}[0-9a-f-]{0,28}", re.IGNORECASE)
 ID_HEX_DIGITS = 32
 MATCHES_SHOWN = 5
-LOOKUP_ROUNDS_MAX = 5
 
 
 class Fold(NamedTuple):

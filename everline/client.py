@@ -22,7 +22,6 @@ from everline.wire import AsyncWire, Wire
 T = TypeVar("T")
 P = ParamSpec("P")
 CONTROL = "control"
-DIFF_PAGE_SIZE = 100
 LISTING_PAGE_SIZE = 100
 
 

@@ -63,10 +63,6 @@ class Relay:
                 published += await self._publish_next(workspace_id, until=heads[workspace_id])
         return published
 
-    def lag(self, heads: dict[UUID, Position]) -> int:
-        """Events that are committed and not yet published."""
-        return sum(position - self._position(workspace_id) for workspace_id, position in heads.items())
-
     def _position(self, workspace_id: UUID) -> Position:
         return self._checkpoints.get(workspace_id, (0, 1))[0]
 
@@ -88,7 +84,6 @@ class Relay:
                         broker.MESSAGE_ID_HEADER: broker.message_id(
                             event.workspace_id, epoch=epoch, position=event.position
                         ),
-                        broker.POSITION_HEADER: str(event.position),
                         broker.LEAF_HEADER: leaf_hash.hex(),
                     },
                 )

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from projections.reading import Reading
     from projections.table import Column, Table
 
-PREFIX_DIGITS_MIN = 8
 MATCHES_MAX = 5
 SUGGESTED_FROM_MAX = 500
 SUGGESTIONS_MAX = 3

@@ -46,13 +46,6 @@ class UsageFailure(CommandFailure):
     exit_code = ExitCode.USAGE
 
 
-class TimeoutFailure(CommandFailure):
-    """Something did not happen within the time that was given to it."""
-
-    code = "timeout"
-    exit_code = ExitCode.TIMEOUT
-
-
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether errors go out as JSON. Read from the bare arguments: a usage error comes before they are parsed."""
     for number, argument in enumerate(arguments):

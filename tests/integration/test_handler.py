@@ -18,11 +18,11 @@ from commands.rejections import (
     StaleVersion,
     WrongLedger,
 )
-from commands.submission import Receipt
+from commands.submission import Receipt, submission
 from commands.tag import CreateTag
 from commands.workspace import CreateWorkspace
 from ledger.values import CONTROL_WORKSPACE, new_id
-from tests.support.handling import Handling, open_handling
+from tests.support.handling import ACTOR, Handling, open_handling
 from tests.support.servers import Database
 
 
@@ -153,6 +153,15 @@ async def test_a_name_that_another_holds_refuses_its_own_command(here: Handling,
     await here.accept(RegisterPipeline(name="held"))
     answers = await here.batch(RegisterPipeline(name="a"), RegisterPipeline(name="held"), atomic=atomic)
     assert codes(answers) == (["batch_aborted", "name_taken"] if atomic else ["ok", "name_taken"])
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+async def test_a_command_id_twice_in_one_batch_is_refused_by_name(here: Handling, atomic: bool) -> None:
+    command_id = new_id()
+    sent = [submission(RegisterPipeline(name=name), command_id=command_id) for name in ("a", "b")]
+    answers = await here.handler.submit(here.workspace_id, sent, actor=ACTOR, atomic=atomic)
+    assert codes(answers) == (["batch_aborted", "command_id_reused"] if atomic else ["ok", "command_id_reused"])
+    assert await here.position() == (0 if atomic else 1)
 
 
 async def test_a_name_freed_in_a_batch_can_be_taken_in_it(here: Handling) -> None:
