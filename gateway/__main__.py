@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import sys
 from typing import NoReturn
 
 import uvicorn
-from fastapi import FastAPI
-from pydantic import ValidationError
+from msgspec import ValidationError
+from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.logs import configure_logs
-from gateway.settings import GatewaySettings, NotLoopback
+from gateway.settings import NotLoopback, read_settings
 
 DRAIN_SECONDS_MAX = 10
 KEEP_ALIVE_SECONDS = 75
@@ -24,7 +25,7 @@ USAGE_ERROR = 2
 class Server(uvicorn.Server):
     """Tells open streams that the program stops, before it waits for what is still being answered."""
 
-    def __init__(self, config: uvicorn.Config, app: FastAPI) -> None:
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
         self._app = app
 
@@ -36,11 +37,10 @@ class Server(uvicorn.Server):
 def main() -> int:
     """Serves until SIGTERM or SIGINT, then finishes what it began. Answers the exit code."""
     try:
-        settings = GatewaySettings()  # type: ignore[call-arg]  # the environment has the rest
+        settings = read_settings(os.environ)
         app = create_app(settings)
     except ValidationError as error:
-        for wrong in error.errors():
-            sys.stderr.write(f"error: EVERLINE_{str(wrong['loc'][0]).upper()}: {wrong['msg']}\n")
+        sys.stderr.write(f"error: {error}\n")
         return USAGE_ERROR
     except NotLoopback as error:
         sys.stderr.write(f"error: {error}\n")

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import structlog
-from fastapi import FastAPI
 from psycopg_pool import AsyncConnectionPool
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect
@@ -67,25 +67,22 @@ ROUTES = (
 because a table may have any name."""
 
 
-def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None = None) -> FastAPI:
+def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None = None) -> Starlette:
     """The application; what it needs is started and stopped by its lifespan. Raises NotLoopback for an address that
     others could reach while nobody can log in."""
     check_loopback(settings.host)
     metrics = Metrics()
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with running(settings, authenticator or LocalUser(), metrics) as services:
             app.state.services = services
             gc.freeze()  # what was imported stays: going through it again and again would stop everything for 60 ms
             yield
 
-    app = FastAPI(
-        title="Everline",
+    app = Starlette(
+        routes=ROUTES,
         lifespan=lifespan,
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
         middleware=[Middleware(Exchange, metrics=metrics)],
         exception_handlers={
             Refused: expected,
@@ -97,7 +94,6 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
         },
     )
     app.router.redirect_slashes = False
-    app.router.routes.extend(ROUTES)
     return app
 
 

@@ -48,7 +48,7 @@ def route(path: str, endpoint: Endpoint, *, method: str = "GET") -> Route:
     @wraps(endpoint)
     async def answer(request: Request) -> Response:
         services: Services = request.app.state.services
-        if "\x00" in request.url.path or b"%00" in request.scope["query_string"]:
+        if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             raise refused("malformed_request", "the address of this request holds a NUL character")
         actor = await services.authenticator.authenticate(request)
         workspace_id = await named_workspace(services, request.path_params.get("workspace"))

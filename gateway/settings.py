@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
+from typing import Annotated
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+import msgspec
+from msgspec import Meta
 
 LOOPBACK_NAME = "localhost"
+PREFIX = "EVERLINE_"
 
 
-class GatewaySettings(BaseSettings):
+def _variable(field: str) -> str:
+    return PREFIX + field.upper()
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     """Where PostgreSQL is and where to listen."""
 
-    model_config = SettingsConfigDict(env_prefix="EVERLINE_")
-
-    dsn: str = Field(min_length=1)
+    dsn: Annotated[str, Meta(min_length=1)]
     host: str = "127.0.0.1"
-    port: int = Field(default=8237, ge=0, le=65535)
+    port: Annotated[int, Meta(ge=0, le=65535)] = 8237
+
+
+def read_settings(environment: Mapping[str, str]) -> GatewaySettings:
+    """Raises `msgspec.ValidationError`, which names the variable, when one is missing or wrong."""
+    return msgspec.convert(dict(environment), GatewaySettings, strict=False)
 
 
 class NotLoopback(Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
-from fastapi import FastAPI
+from starlette.applications import Starlette
 
 from gateway.app import create_app
 from gateway.problems import PROBLEM_TYPE
@@ -32,7 +32,7 @@ POLL_SECONDS = 0.02
 class Gateway:
     """An application in this process with a workspace, and a client of it."""
 
-    app: FastAPI
+    app: Starlette
     client: httpx2.AsyncClient
     services: Services
     workspace_id: UUID
