@@ -115,3 +115,68 @@ class SchemaNewer(LedgerError):
     def __init__(self, *, found: int, known: int) -> None:
         self.found, self.known = found, known
         super().__init__(f"the database is at schema {found}, this program knows {known}; upgrade it")
+
+
+class ProofError(LedgerError):
+    """Root of what is wrong with a proof, a checkpoint or a key; `code` is stable."""
+
+    code: str
+
+
+class CheckpointMalformed(ProofError):
+    """Bytes that are no signed checkpoint."""
+
+    code = "checkpoint_malformed"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"this is no signed checkpoint: {reason}")
+
+
+class CheckpointForeign(ProofError):
+    """A checkpoint of another log."""
+
+    code = "checkpoint_foreign"
+
+    def __init__(self, origin: str, *, expected: str) -> None:
+        self.origin, self.expected = origin, expected
+        super().__init__(f"this checkpoint is of {origin}, not of {expected}")
+
+
+class CheckpointUnsigned(ProofError):
+    """A checkpoint without a valid signature of the key that is trusted: a wrong key, or an altered checkpoint."""
+
+    code = "checkpoint_not_signed"
+
+    def __init__(self, key_name: str, *, size: int) -> None:
+        self.key_name, self.size = key_name, size
+        super().__init__(
+            f"the checkpoint of {key_name} at size {size} has no valid signature of the trusted key: "
+            "another key signed it, or it was altered"
+        )
+
+
+class KeyMalformed(ProofError):
+    """Text that is no verifier key."""
+
+    code = "key_malformed"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"this is no verifier key: {reason}")
+
+
+class SignerFailed(ProofError):
+    """The signer did not sign; nothing was sealed."""
+
+    code = "signer_failed"
+
+
+class TileTruncated(ProofError):
+    """A stored tile lacks hashes that the tree's size says it must have."""
+
+    code = "tile_truncated"
+
+    def __init__(self, level: int, number: int, *, width: int, needed: int) -> None:
+        self.level, self.number, self.width, self.needed = level, number, width, needed
+        super().__init__(f"tile {level}/{number} holds {width} hashes where {needed} are needed")
