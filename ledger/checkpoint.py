@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from ledger.errors import CheckpointForeign, CheckpointMalformed, CheckpointUnsigned, KeyMalformed
 from ledger.merkle import HASH_BYTES
+from ledger.proof_errors import CheckpointForeign, CheckpointMalformed, CheckpointUnsigned, KeyMalformed
 
 if TYPE_CHECKING:
     from ledger.signing import Signer

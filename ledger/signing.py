@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from ledger.errors import SignerFailed
+from ledger.proof_errors import SignerFailed
 
 COMMAND_SECONDS_MAX = 10
 SIGNATURE_BYTES = 64

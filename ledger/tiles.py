@@ -10,8 +10,8 @@ import re
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.errors import TileTruncated
 from ledger.merkle import HASH_BYTES, Node, frontier_nodes, grow, root, unpack
+from ledger.proof_errors import TileTruncated
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -32,21 +32,20 @@ ALTER TABLE ledger.tiles ALTER COLUMN hashes SET STORAGE EXTERNAL;
 -- The deployment's log: which workspace had which checkpoint, in the order of sealing. The entry is the text of that
 -- checkpoint, kept here too so that a workspace that was dropped whole is still named.
 CREATE TABLE ledger.deployment_entries (
-    index bigint PRIMARY KEY,
+    number bigint PRIMARY KEY,
     workspace_id uuid NOT NULL,
     size bigint NOT NULL,
     entry text NOT NULL
 );
 CREATE INDEX deployment_entries_by_workspace ON ledger.deployment_entries (workspace_id, size);
 
--- How far each log is sealed, and why it is not sealed further. Not a proof: the signed checkpoints are.
-CREATE TABLE ledger.seals (
+-- Logs that the sealer does not sign, and why: a row for as long as it refuses.
+CREATE TABLE ledger.seal_refusals (
     log_id uuid PRIMARY KEY,
-    size bigint NOT NULL DEFAULT 0,
-    refused_code text,
-    refused_detail text,
-    refused_at timestamptz
-) WITH (fillfactor = 50);
+    code text NOT NULL,
+    detail text NOT NULL,
+    refused_at timestamptz NOT NULL DEFAULT now()
+);
 
 -- Logs of other deployments that this one watches, what it has seen of them, and the signed checkpoints that it
 -- refused: two signed checkpoints that contradict each other convict whoever signed them.
@@ -100,4 +99,5 @@ CREATE TRIGGER refused_checkpoints_are_immutable BEFORE UPDATE OR DELETE OR TRUN
 
 GRANT SELECT, INSERT ON ledger.deployment, ledger.signed_checkpoints, ledger.deployment_entries,
     ledger.witnessed_deployments, ledger.witnessed_checkpoints, ledger.refused_checkpoints TO everline_app;
-GRANT SELECT, INSERT, UPDATE ON ledger.tiles, ledger.seals TO everline_app;
+GRANT SELECT, INSERT, UPDATE ON ledger.tiles TO everline_app;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.seal_refusals TO everline_app;

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ledger import checkpoint, signing, tiles
 from ledger.checkpoint import Checkpoint, SignedCheckpoint, VerifierKey
-from ledger.errors import (
+from ledger.proof_errors import (
     CheckpointForeign,
     CheckpointMalformed,
     CheckpointUnsigned,
