@@ -88,6 +88,7 @@ class NotSealedYet(ProofError):
     """No signed checkpoint reaches that far yet; the sealer runs about once a second."""
 
     code = "not_sealed_yet"
+    retry_after_seconds = 1
 
     def __init__(self, asked: Position, *, sealed: Position) -> None:
         self.asked, self.sealed = asked, sealed
