@@ -12,6 +12,7 @@ from commands.registry import command_types
 from commands.rollback_plan import Applied
 from commands.submission import BATCH_MAX, Receipt
 from gateway import openapi_parameters as parameters
+from gateway import openapi_proofs as proofs
 from gateway import openapi_schemas as schemas
 from gateway.command_routes import Batch
 from gateway.problems import PROBLEM_TYPE, STATUS_BY_CODE
@@ -35,10 +36,17 @@ def document() -> JsonObject:
             "version": version("everline"),
             "description": "The system of record for machine-learning work. Every query can be asked as of any moment.",
         },
-        "paths": {**command_paths(), **ledger_paths(), **rollback_paths(), **table_paths(), **program_paths()},
+        "paths": {
+            **command_paths(),
+            **ledger_paths(),
+            **proof_paths(),
+            **rollback_paths(),
+            **table_paths(),
+            **program_paths(),
+        },
         "components": {
-            "schemas": {**struct_schemas(), **schemas.shared(), **row_schemas()},
-            "parameters": parameters.PARAMETERS,
+            "schemas": {**struct_schemas(), **schemas.shared(), **proofs.SCHEMAS, **row_schemas()},
+            "parameters": {**parameters.PARAMETERS, **proofs.PARAMETERS},
             "headers": parameters.HEADERS,
             "responses": problem_responses(),
         },
@@ -164,6 +172,34 @@ def ledger_paths() -> JsonObject:
     }
 
 
+def proof_paths() -> JsonObject:
+    """Checkpoints, tiles and proofs: of a workspace's log, and of the deployment's own."""
+    paths: JsonObject = {
+        "/v1/log/workspaces": get(
+            "list_logs",
+            "How far every workspace's log is sealed",
+            tag="proof",
+            takes=["limit", "cursor"],
+            answer=schemas.ref("LogPage"),
+        )
+    }
+    for prefix, suffix, takes in ((f"{WORKSPACE}/log", "", ["workspace"]), ("/v1/log", "_of_deployment", [])):
+        for path, name, summary, also, answer in proofs.OPERATIONS:
+            is_media_type = "/" in answer
+            found = operation(
+                name + suffix,
+                summary,
+                tag="proof",
+                takes=[*takes, *also],
+                answer=schemas.TEXT if is_media_type else schemas.ref(answer),
+                headers=[],
+            )
+            if is_media_type:
+                found["responses"]["200"]["content"] = {answer: {"schema": schemas.TEXT}}
+            paths[prefix + path] = {"get": found}
+    return paths
+
+
 def rollback_paths() -> JsonObject:
     """Planning and applying a rollback, and the replay check."""
     return {
@@ -234,7 +270,8 @@ def operation(
     success = {
         "description": "Done" if body else "Found",
         "headers": {
-            parameters.HEADER_NAMES[name]: {"$ref": f"#/components/headers/{name}"} for name in headers or ["position"]
+            parameters.HEADER_NAMES[name]: {"$ref": f"#/components/headers/{name}"}
+            for name in (["position"] if headers is None else headers)
         },
         "content": {"application/json": {"schema": answer}},
     }

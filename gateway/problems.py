@@ -12,6 +12,7 @@ import psycopg
 
 from commands.command import Rejection
 from ledger import errors as ledger
+from ledger.proof_errors import ProofError
 from ledger.values import StreamId
 from projections.errors import ProjectionError
 
@@ -96,6 +97,14 @@ STATUS_BY_CODE = {
     "projection_gap": 500,
     "broken_fold": 500,
     "verification_running": 503,
+    # Proofs.
+    "unknown_tile": 404,
+    "not_sealed_yet": 503,
+    "tile_truncated": 500,
+    "key_malformed": 422,
+    "checkpoint_malformed": 422,
+    "checkpoint_foreign": 422,
+    "checkpoint_not_signed": 403,
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
@@ -186,7 +195,7 @@ def from_error(error: Exception) -> Problem | None:
             HINT_BY_CODE["ledger_unavailable"],
             retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
         )
-    if isinstance(error, ProjectionError):
+    if isinstance(error, ProjectionError | ProofError):
         code = error.code
     elif isinstance(error, ledger.LedgerError) and type(error) in CODE_BY_ERROR:
         code = CODE_BY_ERROR[type(error)]

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -P -m runners up | down | status | migrate | relay | projector`.
+"""The operator's commands: `python -P -m runners up | down | status | migrate | relay | projector | sealer`.
 
 This is the composition root: settings are read here, once, and passed down. Each command imports what it needs.
 """
@@ -17,6 +17,7 @@ from runners.errors import RunnerError
 from runners.settings import (
     PORT,
     MigrationSettings,
+    SealerSettings,
     Settings,
     SupervisorSettings,
     WorkerSettings,
@@ -115,6 +116,14 @@ def projector() -> None:
     from runners import projector as program
 
     program.main(_settings(WorkerSettings))
+
+
+@app.command()
+def sealer() -> None:
+    """Sign a checkpoint of every ledger that moved, about once a second."""
+    from runners import sealer as program
+
+    program.main(_settings(SealerSettings))
 
 
 def _settings(program: type[Settings]) -> Settings:

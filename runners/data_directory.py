@@ -27,7 +27,7 @@ _HARMLESS = {"lost+found", MARK + ".new"}
 
 
 class DataDirectory:
-    """Names the places below `root`: postgres, nats, run, logs."""
+    """Names the places below `root`: postgres, nats, run, logs, keys."""
 
     def __init__(self, root: Path) -> None:
         self.root = root.expanduser().absolute()
@@ -36,6 +36,7 @@ class DataDirectory:
         self.supervisor_log = self.logs / "supervisor.log"
         self.state = self.run / "state.json"
         self.gateway_note = self.run / "gateway.json"
+        self.signing_key = self.root / "keys" / "checkpoint.pem"
         self._lock: int | None = None
 
     def check(self) -> bool:

@@ -5,6 +5,7 @@ Only `migrate` learns how to connect as the owner; whatever serves requests cann
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import os
 import sys
@@ -48,7 +49,20 @@ class Installation:
 
     def workers(self) -> list[Program]:
         """The gateway and the runners, which need the servers and the schema."""
-        return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector")]
+        self._make_signing_key()
+        return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector"), self._sealer()]
+
+    def _make_signing_key(self) -> None:
+        """At the first start only, so that no other one pays for loading the cryptography."""
+        if not self.directory.signing_key.exists():
+            from ledger.signing import make_key_file
+
+            make_key_file(self.directory.signing_key)
+
+    def _sealer(self) -> Program:
+        """The only program that is told where the signing key is."""
+        environment = {**self._environment(), "EVERLINE_SIGNER_KEY": str(self.directory.signing_key)}
+        return dataclasses.replace(self._worker("sealer"), environment=environment)
 
     def _worker(self, name: str) -> Program:
         command = _python(GATEWAY) if name == GATEWAY else _python("runners", name)

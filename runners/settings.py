@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -43,12 +43,23 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     data_dir: Path | None = None
 
 
-Settings = TypeVar("Settings", MigrationSettings, WorkerSettings)
+class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For the sealer, the only program that is told where the signing key is. `deployment_name` counts at its first
+    start only: others know the deployment by it."""
+
+    dsn: str
+    signer_key: Path | None = None
+    signer_command: str | None = None
+    deployment_name: Annotated[str, msgspec.Meta(pattern=r"^[^\s+]{1,100}$")] | None = None
+    seal_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
+
+
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings)
 
 
 def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:
     """Raises `msgspec.ValidationError`, which names the variable, when one is missing or wrong."""
-    return msgspec.convert(dict(environment), program, dec_hook=_decode)
+    return msgspec.convert(dict(environment), program, strict=False, dec_hook=_decode)
 
 
 def default_data_dir() -> Path:

@@ -18,7 +18,7 @@ from runners.data_directory import FREE_BYTES_MIN
 from runners.embedded import free_port
 from tests.support.installations import Everline
 
-COMPONENTS = ["supervisor", "postgres", "nats", "gateway", "relay", "projector"]
+COMPONENTS = ["supervisor", "postgres", "nats", "gateway", "relay", "projector", "sealer"]
 EXIT_USAGE, EXIT_SERVER_ERROR = 2, 8
 
 pytestmark = pytest.mark.timeout(60)
@@ -90,7 +90,7 @@ def test_a_second_up_says_what_runs(everline: Everline, detach: list[str]) -> No
     assert everline.pid("supervisor") == pid
 
 
-@pytest.mark.parametrize("name", ["postgres", "nats", "gateway", "relay", "projector"])
+@pytest.mark.parametrize("name", ["postgres", "nats", "gateway", "relay", "projector", "sealer"])
 def test_a_killed_component_comes_back(everline: Everline, name: str) -> None:
     killed = everline.kill(name)
 
@@ -139,7 +139,7 @@ def test_a_signal_ends_the_foreground_cleanly(shared: Everline, sign: signal.Sig
     assert process.returncode == 0
     assert not shared.processes()
     stopped = [line.split()[0] for line in printed.splitlines() if "stopped" in line]
-    assert stopped == ["projector", "relay", "gateway", "nats", "postgres"]
+    assert stopped == ["sealer", "projector", "relay", "gateway", "nats", "postgres"]
 
 
 def test_a_component_that_keeps_dying_stops_everything_with_an_error(everline: Everline) -> None:
