@@ -55,10 +55,9 @@ class Relay:
 
         Raises nats errors when the broker does not acknowledge: the checkpoint stays, the caller starts again.
         """
-        heads = await self._reader.heads()
-        chosen = heads.keys() if workspaces is None else workspaces & heads.keys()
+        heads = await self._reader.heads(workspaces)
         published = 0
-        for workspace_id in chosen:
+        for workspace_id in heads:
             while self._position(workspace_id) < heads[workspace_id]:
                 published += await self._publish_next(workspace_id, until=heads[workspace_id])
         return published
