@@ -24,7 +24,8 @@ LISTEN_TIMEOUT_SECONDS = 0.25
 PAUSE_SECONDS_PER_EVENT = 0.001
 PAUSE_SECONDS_MAX = 0.01
 """How long a NOTIFY is followed by none, longer the more it told of. A round of a reader costs about as much for one
-event as for twenty, so under load fewer and larger ones leave the processors to the writers. A lone event never waits."""
+event as for twenty, so under load fewer and larger rounds leave the processors to the writers; a lone event never
+waits."""
 
 log = structlog.get_logger(__name__)
 
