@@ -45,20 +45,43 @@ class Order(NamedTuple):
         columns = (*((self.column,) if self.column else ()), CREATED_POSITION, ID)
         return ", ".join(f"{expression(column)} {direction}" for column in columns)
 
-    def after(self, last: Sequence[Any], expression: Callable[[Column], str], parameters: Parameters) -> str:
-        """The condition that a row comes after the one with this key."""
-        sign = "<" if self.descending else ">"
-        value, *creation = last
-        position, id_ = (parameters.add(part) for part in creation)
-        tail = f"({expression(CREATED_POSITION)}, {expression(ID)}) {sign} ({position}::bigint, {id_}::uuid)"
+    def parts(
+        self, expression: Callable[[Column], str], parameters: Parameters, *, last: Sequence[Any] | None, bound: str
+    ) -> list[str]:
+        """The rows that come after the one with this key, all without one: as conditions, of which none overlap.
+
+        An index in this order reads each of them as one range, which no condition for all of them together allows.
+        `bound` is an SQL expression that no value exceeds, or empty.
+        """
         if self.column is None:
-            return tail
+            return [self._beyond([], last, expression, parameters)] if last else ["true"]
         operand = expression(self.column)
+        bounded = [f"{operand} <= {bound}"] if bound else []
+        if last is None:
+            return [" AND ".join(bounded), f"{operand} IS NULL"] if bounded else ["true"]
+        value = last[0]
         if value is None:
-            return f"({operand} IS NOT NULL OR {tail})" if self.descending else f"({operand} IS NULL AND {tail})"
-        bound = f"{parameters.add(value)}::{self.column.sql_type}"
-        beyond = f"({operand} {sign} {bound} OR ({operand} = {bound} AND {tail})"
-        return f"{beyond})" if self.descending else f"{beyond} OR {operand} IS NULL)"
+            tail = f"{operand} IS NULL AND {self._beyond([], last, expression, parameters)}"
+            return [tail, " AND ".join(bounded) or f"{operand} IS NOT NULL"] if self.descending else [tail]
+        key = [(operand, f"{parameters.add(value)}::{self.column.sql_type}")]
+        beyond = " AND ".join([self._beyond(key, last, expression, parameters), *bounded])
+        return [beyond] if self.descending else [beyond, f"{operand} IS NULL"]
+
+    def _beyond(
+        self,
+        key: list[tuple[str, str]],
+        last: Sequence[Any],
+        expression: Callable[[Column], str],
+        parameters: Parameters,
+    ) -> str:
+        """One comparison of rows, by the key in front and by creation."""
+        sign = "<" if self.descending else ">"
+        key = [
+            *key,
+            (expression(CREATED_POSITION), f"{parameters.add(last[1])}::bigint"),
+            (expression(ID), f"{parameters.add(last[2])}::uuid"),
+        ]
+        return f"({', '.join(ours for ours, _ in key)}) {sign} ({', '.join(theirs for _, theirs in key)})"
 
 
 NEWEST_FIRST = Order(None, descending=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 UNCOUNTABLE = frozenset({"metadata"})
 """Kinds whose plural is the word itself."""
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Counts changes of what the engine adds to every table; a new number rebuilds all of them."""
 
 

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection, AsyncCursor
 
-    from ledger.values import Position
-    from projections.rows import Rows
+    from projections.rows import Closed, Rows
     from projections.table import Column, ColumnType, Row, Table
 
 COPY_TYPES: dict[ColumnType, str] = {"int": "int8", "float": "float8", "bool": "bool"}
@@ -61,7 +60,7 @@ async def write(
             await insert(connection, f"{schema}.{name}", declared.columns, workspace_id=workspace_id, rows=inserted)
         if updated := rows.updated(name):
             await _send(connection, _update(schema, name), workspace_id, updated)
-        if closed := [_closed(declared, row, to_position) for row, to_position in rows.closed(name)]:
+        if closed := [_closed(declared, version) for version in rows.closed(name)]:
             history = f"{schema}.{declared.history}"
             await insert(connection, history, declared.history_columns, workspace_id=workspace_id, rows=closed)
 
@@ -104,10 +103,14 @@ async def _send(connection: AsyncConnection[Any], query: str, workspace_id: UUID
     await connection.execute(query.encode(), (workspace_id, _encode(rows).decode()), prepare=True)
 
 
-def _closed(declared: Table, row: Row, to_position: Position) -> Row:
+def _closed(declared: Table, closed: Closed) -> Row:
+    """The row of the history twin; values that ended with the version get the node of their interval."""
+    row, to_position, following = closed
     version = dict(zip(declared.version_names, declared.version_of(row), strict=True))
     version["to_position"] = to_position
-    version["node"] = node_of(row["from_position"], to_position)
+    for column in declared.keyed:
+        ended = following[column.since] == to_position
+        version[column.node] = node_of(row[column.since], to_position) if ended else None
     return version
 
 
