@@ -9,10 +9,10 @@ from psycopg.rows import dict_row
 from projections.errors import UnknownField
 from projections.filters import Parameters, filterable
 from projections.moments import Moment, Moments
-from projections.pages import ID, NEWEST_FIRST
+from projections.pages import NEWEST_FIRST
 from projections.registry import table
 from projections.schema import schema_of
-from projections.selection import LOOKED, Page, Selection
+from projections.selection import Page, Selection
 from projections.storage import documents_as_values
 
 if TYPE_CHECKING:
@@ -70,15 +70,16 @@ class Reading:
         shown = list(columns if columns is not None else declared.shown())
         if order.column is not None and order.column not in shown:
             shown.append(order.column)
-        found: list[Row] = []
         for attempt in selection.attempts(shown, Page(order, last, limit)):
-            answered = await self.rows(attempt.sql, parameters)
-            found = [row for row in answered if row[ID.name] is not None]
-            if attempt.candidates_max is None or len(found) == limit:
-                break
-            if answered[0][LOOKED] < attempt.candidates_max:
-                break
-        return found
+            if not attempt.counted:
+                return await self.rows(attempt.sql, parameters)
+            found = await self.rows(attempt.sql, parameters) if attempt.in_order else []
+            if len(found) == limit:
+                return found
+            (counted,) = await self.rows(attempt.counted, parameters)
+            if counted["looked"] < attempt.candidates_max:
+                return found if attempt.in_order else await self.rows(attempt.sql, parameters)
+        raise AssertionError("the last attempt always gives the page")
 
     async def total(
         self, workspace_id: UUID, declared: Table, *, moment: Moment, filters: Sequence[Filter] = ()

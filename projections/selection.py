@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from projections.pages import Order
     from projections.table import Table
 
-LOOKED = "looked"
-"""Says in each row of an answer how many candidates it looked at."""
-
 CANDIDATES_MIN = 64
 CANDIDATES_GROWTH = 16
 CANDIDATES_MAX = CANDIDATES_MIN * CANDIDATES_GROWTH**2
@@ -39,10 +36,15 @@ class Page(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """A statement that gives the page, unless it looked at `candidates_max` candidates and found too few rows."""
+    """A statement for a page, from at most `candidates_max` candidates; `counted` is the statement of their number.
+
+    If there are fewer candidates, these are all and the page is right. `in_order`, it is right also if it is full.
+    """
 
     sql: str
-    candidates_max: int | None
+    counted: str = ""
+    candidates_max: int = 0
+    in_order: bool = False
 
 
 class Selection:
@@ -92,18 +94,20 @@ class Selection:
         return f"SELECT {_list(columns, self._then)} {self._versions(self._every())} WHERE {self._held()}"
 
     def attempts(self, columns: Sequence[Column], page: Page) -> Iterator[Attempt]:
-        """Statements for a page, the cheapest first; the next is for when the one before did not fill it."""
-        if self._is_current:
-            yield Attempt(self._live(columns, page), None)
-            return
-        size = max(CANDIDATES_MIN, 2 * page.limit)
-        while size <= CANDIDATES_MAX:
-            found = self._in_order(Range(page.order, page.last, size))
-            if found is None:
-                break
-            yield Attempt(self._page(columns, page, found), size)
-            size *= CANDIDATES_GROWTH
-        yield Attempt(self._page(columns, page, self._every()), None)
+        """Ways to a page, the cheapest first; the next is for when the one before does not lead there. The last does.
+
+        How many candidates pass the filters nobody knows beforehand, so a few are looked at before many are.
+        """
+        if not self._is_current:
+            size = max(CANDIDATES_MIN, 2 * page.limit)
+            while size <= CANDIDATES_MAX and (found := self._in_order(Range(page.order, page.last, size))):
+                yield Attempt(self._first(columns, page, found), _count(found), size, in_order=True)
+                size *= CANDIDATES_GROWTH
+                if self._key is not None and not self._is_by_key(page.order):
+                    # What is first in the order may be rare in the filter, which alone may find few.
+                    counted = _count(f"{self._every()} LIMIT {size}")
+                    yield Attempt(self._sorted(columns, page), counted, size)
+        yield Attempt(self._live(columns, page) if self._is_current else self._sorted(columns, page))
 
     def versions(self, ids: Sequence[UUID]) -> str:
         """The versions that these entities had at the position, tombstones too."""
@@ -137,27 +141,32 @@ class Selection:
     def _in_order(self, asked: Range) -> str | None:
         """The first candidates in the order of the page; None if no index has it."""
         order, key = asked.order, self._key
-        narrowed = any(filter_.column.immutable and _is_equality(filter_) for filter_ in self._filters)
-        if order.column is None and key is not None and not narrowed:
+        if key is not None and self._is_by_key(order):
             return self._candidates.by_key(key.column, value=key, asked=asked)
         if order.column is None or order.column.immutable:
             return self._candidates.by_creation(self._fixed(), asked)
         if order.column.keyed:
-            value = key if key is not None and key.column == order.column else None
-            return self._candidates.by_key(order.column, value=value, asked=asked)
+            return self._candidates.by_key(order.column, asked=asked)
         return None
 
-    def _page(self, columns: Sequence[Column], page: Page, candidates: str) -> str:
-        """The page out of these candidates. How many they are stands in every row, and in one without id if there is
-        no other."""
+    def _is_by_key(self, order: Order) -> bool:
+        """Whether the key's candidates come in this order, and no other filter finds fewer."""
+        if self._key is None:
+            return False
+        narrower = any(filter_.column.immutable and _is_equality(filter_) for filter_ in self._filters)
+        return order.column == self._key.column or (order.column is None and not narrower)
+
+    def _first(self, columns: Sequence[Column], page: Page, candidates: str) -> str:
+        """The page out of candidates that come in its order: no more of them are looked at than it takes."""
+        versions = self._versions(candidates)
+        return f"SELECT {_list(columns, self._then)} {versions} WHERE {self._held()} {_cut(page, of('k'))}"
+
+    def _sorted(self, columns: Sequence[Column], page: Page) -> str:
+        """The page out of all candidates."""
         after = page.order.parts(self._then, self._parameters, last=page.last, bound="")
         where = f"{self._held()} AND ({' OR '.join(f'({part})' for part in after)})"
-        found = f"SELECT {_list(columns, self._then)} {self._versions('TABLE candidates')} WHERE {where}"
-        return (
-            f"WITH candidates AS MATERIALIZED ({candidates})"
-            f" SELECT * FROM (SELECT count(*) AS {LOOKED} FROM candidates) AS counted"
-            f" LEFT JOIN ({found} {_cut(page, self._then)}) AS found ON true ORDER BY {page.order.sql(bare)}"
-        )
+        versions = self._versions(self._every())
+        return f"SELECT {_list(columns, self._then)} {versions} WHERE {where} {_cut(page, self._then)}"
 
     def _every(self) -> str:
         """All candidates, in no order."""
@@ -225,6 +234,10 @@ def _is_tag(filter_: Filter) -> bool:
 
 def _cut(page: Page, expression: Callable[[Column], str]) -> str:
     return f"ORDER BY {page.order.sql(expression)} LIMIT {page.limit}"
+
+
+def _count(candidates: str) -> str:
+    return f"SELECT count(*) AS looked FROM ({candidates}) AS candidates"
 
 
 def _list(columns: Sequence[Column], expression: Callable[[Column], str]) -> str:
