@@ -46,10 +46,9 @@ class Candidates:
     def by_creation(self, conditions: Sequence[str], asked: Range | None = None) -> str:
         """Entities that were there, deleted or not, in an order that no change touches; conditions are about `k`."""
         if asked is None:
-            return self._created([ID], [*conditions])
+            return self._created([ID], [self._was_created(), *conditions])
         columns = _columns(asked)
-        parts = asked.order.parts(of("k"), self._parameters, last=asked.last, bound="")
-        ranges = (self._created(columns, [*conditions, part]) for part in parts)
+        ranges = (self._created(columns, [*conditions, part]) for part in self._parts(asked))
         return _merged([f"{rows} {_cut(asked, of('k'))}" for rows in ranges], asked)
 
     def by_key(self, column: Column, *, value: Filter | None = None, asked: Range | None = None) -> str:
@@ -60,11 +59,11 @@ class Candidates:
         where = [value.sql(of("k"), self._parameters)] if value else []
         nodes = f"{self._parameters.add(nodes_at(self._moment.position, self._moment.head))}::bigint[]"
         if asked is None:
+            where.append(self._was_created())
             ended = self._ended(column, [column, ID], [f"k.{column.node} = ANY({nodes})", *where])
             return f"{self._holding(column, [column, ID], where)} UNION ALL {ended}"
         columns, selects = _columns(asked), []
-        bound = f"{self._parameters.add(self._moment.recorded_at)}::timestamptz" if _is_bounded(asked) else ""
-        for part in asked.order.parts(of("k"), self._parameters, last=asked.last, bound=bound):
+        for part in self._parts(asked):
             selects.append(f"{self._holding(column, columns, [*where, part])} {_cut(asked, of('k'))}")
             ended = self._ended(column, columns, [f"k.{column.node} = nodes.node", *where, part])
             selects.append(
@@ -79,8 +78,20 @@ class Candidates:
         ended = self._ended(DELETED, [ID], [f"k.{DELETED.node} = ANY({nodes})", "k.deleted"])
         return f"{self._holding(DELETED, [ID], ['k.deleted'])} UNION ALL {ended}"
 
+    def _parts(self, asked: Range) -> list[str]:
+        """The range in parts, each of which bounds an index: nothing held before it was created or had happened."""
+        order = asked.order
+        if order.column is None:
+            return order.parts(of("k"), self._parameters, last=asked.last, bound=self._moment.position)
+        bound = self._moment.recorded_at if order.column.happened else None
+        parts = order.parts(of("k"), self._parameters, last=asked.last, bound=bound)
+        return [f"{part} AND {self._was_created()}" for part in parts]
+
+    def _was_created(self) -> str:
+        return f"k.created_position <= {self._position}"
+
     def _created(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
-        return _select(columns, self._current, [*self._there(), *conditions])
+        return _select(columns, self._current, [f"k.workspace_id = {self._workspace}", *conditions])
 
     def _holding(self, column: Column, columns: Sequence[Column], conditions: Sequence[str]) -> str:
         """Values that held at the position and still do."""
@@ -89,11 +100,7 @@ class Candidates:
     def _ended(self, column: Column, columns: Sequence[Column], conditions: Sequence[str]) -> str:
         """Values that held at the position and do no longer."""
         interval = [f"k.{column.since} <= {self._position}", f"k.to_position > {self._position}"]
-        return _select(columns, self._history, [*self._there(), *interval, *conditions])
-
-    def _there(self) -> list[str]:
-        """The second bounds ranges of indexes: nothing held before it was created."""
-        return [f"k.workspace_id = {self._workspace}", f"k.created_position <= {self._position}"]
+        return _select(columns, self._history, [f"k.workspace_id = {self._workspace}", *interval, *conditions])
 
 
 def of(alias: str) -> Callable[[Column], str]:
@@ -103,10 +110,6 @@ def of(alias: str) -> Callable[[Column], str]:
 
 def bare(column: Column) -> str:
     return f'"{column.name}"'
-
-
-def _is_bounded(asked: Range) -> bool:
-    return asked.order.column is not None and asked.order.column.happened
 
 
 def _columns(asked: Range) -> list[Column]:

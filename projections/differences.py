@@ -12,7 +12,7 @@ from uuid import UUID
 from projections.changes import field_changes
 from projections.errors import InvalidCursor
 from projections.filters import Parameters
-from projections.pages import decode_cursor, encode_cursor
+from projections.pages import StoredPosition, decode_cursor, encode_cursor
 from projections.registry import table_of, tables
 from projections.schema import schema_of
 
@@ -40,7 +40,10 @@ class Place(NamedTuple):
 
 def place_of(cursor: str) -> Place:
     """Raises InvalidCursor."""
-    return Place(*decode_cursor(cursor, type_=tuple[int, int, str, int, UUID]))
+    place = Place(*decode_cursor(cursor, type_=tuple[StoredPosition, StoredPosition, str, StoredPosition, UUID]))
+    if place.table not in tables():
+        raise InvalidCursor
+    return place
 
 
 async def diff(

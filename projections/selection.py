@@ -66,6 +66,7 @@ class Selection:
         self._table = table
         self._schema = schema
         self._current = f"{schema}.{table.name}"
+        self._moment = moment
         self._is_past = not moment.live
         self._filters = filters
         self._deleted = deleted
@@ -86,7 +87,7 @@ class Selection:
     def rows(self, columns: Sequence[Column]) -> str:
         """All of them, in no order."""
         if self._is_current:
-            return self._select_current(columns, [])
+            return self._select_current(columns, [self._was_created()] if self._is_past else [])
         told = (*columns, *(filter_.column for filter_ in self._filters))
         key = self._key.column if self._key else next((column for column in told if column.keyed), None)
         if all(column.immutable or column == key for column in told):
@@ -121,19 +122,23 @@ class Selection:
         return not self._is_past or self._table.append_only
 
     def _live(self, columns: Sequence[Column], page: Page) -> str:
-        parts = page.order.parts(of("c"), self._parameters, last=page.last, bound="")
+        bound = self._moment.position if self._is_past and page.order.column is None else None
+        parts = page.order.parts(of("c"), self._parameters, last=page.last, bound=bound)
+        if self._is_past and page.order.column is not None:
+            parts = [f"{part} AND {self._was_created()}" for part in parts]
         selects = [f"{self._select_current(columns, [part])} {_cut(page, of('c'))}" for part in parts]
         if len(selects) == 1:
             return selects[0]
         together = " UNION ALL ".join(f"({select})" for select in selects)
         return f"SELECT * FROM ({together}) AS found {_cut(page, bare)}"
 
+    def _was_created(self) -> str:
+        return f"c.created_position <= {self._position}"
+
     def _select_current(self, columns: Sequence[Column], conditions: Sequence[str]) -> str:
         where = [f"c.workspace_id = {self._workspace}"]
         if not self._table.append_only:
             where.append(f"{'' if self._deleted else 'NOT '}c.{DELETED.name}")
-        if self._is_past:
-            where.append(f"c.created_position <= {self._position}")
         where += [filter_.sql(of("c"), self._parameters) for filter_ in self._filters]
         where += conditions
         return f"SELECT {_list(columns, of('c'))} FROM {self._current} AS c WHERE {' AND '.join(where)}"
@@ -163,7 +168,7 @@ class Selection:
 
     def _sorted(self, columns: Sequence[Column], page: Page) -> str:
         """The page out of all candidates."""
-        after = page.order.parts(self._then, self._parameters, last=page.last, bound="")
+        after = page.order.parts(self._then, self._parameters, last=page.last)
         where = f"{self._held()} AND ({' OR '.join(f'({part})' for part in after)})"
         versions = self._versions(self._every())
         return f"SELECT {_list(columns, self._then)} {versions} WHERE {where} {_cut(page, self._then)}"
