@@ -163,7 +163,7 @@ class Selection:
 
     def _first(self, columns: Sequence[Column], page: Page, candidates: str) -> str:
         """The page out of candidates that come in its order: no more of them are looked at than it takes."""
-        versions = self._versions(candidates)
+        versions = self._versions(candidates, in_order=True)
         return f"SELECT {_list(columns, self._then)} {versions} WHERE {self._held()} {_cut(page, of('k'))}"
 
     def _sorted(self, columns: Sequence[Column], page: Page) -> str:
@@ -213,11 +213,17 @@ class Selection:
         life = f"{'' if self._deleted else 'NOT '}{self._then(DELETED)}"
         return " AND ".join([life, *(filter_.sql(self._then, self._parameters) for filter_ in self._filters)])
 
-    def _versions(self, candidates: str) -> str:
-        """Candidates by id, each with the version that held at the position."""
+    def _versions(self, candidates: str, *, in_order: bool = False) -> str:
+        """Candidates by id, each with the version that held at the position.
+
+        `in_order`, they are taken one by one: with a LIMIT inside, PostgreSQL has no other way to join.
+        """
+        row = f"SELECT * FROM {self._current} AS r WHERE r.workspace_id = {self._workspace} AND r.id = k.id"
+        current = f"CROSS JOIN LATERAL ({row} LIMIT 1) AS c"
+        if not in_order:
+            current = f"JOIN {self._current} AS c ON c.workspace_id = {self._workspace} AND c.id = k.id"
         return (
-            f"FROM ({candidates}) AS k"
-            f" JOIN {self._current} AS c ON c.workspace_id = {self._workspace} AND c.id = k.id"
+            f"FROM ({candidates}) AS k {current}"
             f" LEFT JOIN LATERAL (SELECT * FROM {self._schema}.{self._table.history} AS v"
             f" WHERE v.workspace_id = c.workspace_id AND v.id = c.id AND c.from_position > {self._position}"
             f" AND v.from_position <= {self._position} ORDER BY v.from_position DESC LIMIT 1) AS h ON true"
