@@ -115,3 +115,11 @@ class SchemaNewer(LedgerError):
     def __init__(self, *, found: int, known: int) -> None:
         self.found, self.known = found, known
         super().__init__(f"the database is at schema {found}, this program knows {known}; upgrade it")
+
+
+class PostgresOlder(LedgerError):
+    """The server lacks what the ledger relies on: `transaction_timeout`, which frees the locks of a stopped writer."""
+
+    def __init__(self, *, found: int, needed: int) -> None:
+        self.found, self.needed = found, needed
+        super().__init__(f"PostgreSQL is version {found}, Everline needs {needed} or newer; upgrade PostgreSQL")

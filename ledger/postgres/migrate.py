@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import psycopg
 from psycopg import sql
 
-from ledger.errors import SchemaNewer
+from ledger.errors import PostgresOlder, SchemaNewer
 from ledger.upcasters import check_chains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 APP_ROLE = "everline_app"
+POSTGRES_MAJOR_MIN = 17
 MIGRATION_LOCK = 0x65766572
 """Key of the advisory lock: programs that start together migrate one after the other."""
 
@@ -38,10 +39,14 @@ def migrate(owner_dsn: str) -> None:
     """Brings the database to this program's schema and makes sure that the serving role exists.
 
     Blocks while another program migrates. Each migration commits on its own; repeating is harmless.
-    Raises SchemaNewer when the database was migrated by a newer program, changing nothing.
+    Raises SchemaNewer when the database was migrated by a newer program, and PostgresOlder for a server that is too
+    old, changing nothing.
     """
     check_chains()
     with psycopg.connect(owner_dsn, autocommit=True) as connection:
+        major = connection.info.server_version // 10_000
+        if major < POSTGRES_MAJOR_MIN:
+            raise PostgresOlder(found=major, needed=POSTGRES_MAJOR_MIN)
         connection.execute("SELECT pg_advisory_lock(%s)", (MIGRATION_LOCK,))
         _create_role(connection)
         connection.execute(_VERSIONS)

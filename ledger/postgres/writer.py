@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 RECONNECT_DELAYS_SECONDS = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """How often a lost connection is tried again before the waiting callers are told; about six seconds."""
+
+RETRY_SECONDS_MAX = 15
+"""After this long no further attempt begins: a PostgreSQL that hangs takes all of COMMIT_SECONDS_MAX for each."""
 
 TRANSACTION_SECONDS_MAX = 5
 """PostgreSQL ends the transaction of a writer that stopped in the middle, so that its locks hold nobody up for long."""
@@ -45,20 +49,28 @@ class Writer:
         recorded, and its caller looks the first answer up. A unit that PostgreSQL itself refuses fails alone.
         """
         failure: Exception | None = None
+        began = time.monotonic()
         for delay in RECONNECT_DELAYS_SECONDS:
+            if time.monotonic() - began > RETRY_SECONDS_MAX:
+                break
             await asyncio.sleep(delay)
             try:
                 async with asyncio.timeout(COMMIT_SECONDS_MAX):
                     return await self._commit(units)
-            except (psycopg.OperationalError, OSError) as error:
-                failure = error
+            except (psycopg.Error, OSError) as error:
+                failure, was_lost = error, self._is_lost(error)
                 await self.disconnect()
-            except psycopg.Error as error:
-                await self.disconnect()
-                if len(units) == 1:
+                if not was_lost and len(units) == 1:
                     return [error]
-                return [outcome for unit in units for outcome in await self.commit([unit])]
-        return [LedgerUnavailable(f"PostgreSQL did not answer: {failure}")] * len(units)
+                if not was_lost:
+                    return [outcome for unit in units for outcome in await self.commit([unit])]
+        return [LedgerUnavailable(f"PostgreSQL did not answer: {failure!r}")] * len(units)
+
+    def _is_lost(self, error: Exception) -> bool:
+        """Whether the connection is the matter, not what was sent on it. A server that ends a session, for having
+        stood still in a transaction for example, says so with an error of any class."""
+        connection = self._connection
+        return isinstance(error, psycopg.OperationalError | OSError) or connection is None or connection.closed
 
     async def disconnect(self) -> None:
         """Gives the connection up, with whatever was not committed on it."""
