@@ -111,7 +111,7 @@ TABLES = (
         "workspace",
         "workspaces",
         control=True,
-        columns=("name", "description", "created_at"),
+        columns=("name", "placed_on", "pool_schema", "description", "created_at"),
         summary="Isolated ledgers, each with its own history.",
     ),
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from commands.registry import command_types
+from commands.registry import public_command_types
 from commands.rollback_plan import Applied
 from commands.submission import BATCH_MAX, Receipt
 from gateway import openapi_parameters as parameters
@@ -55,7 +55,7 @@ def document() -> JsonObject:
 
 def struct_schemas() -> JsonObject:
     """The schemas of every message that is a struct."""
-    commands = [command for command, _ in command_types().values()]
+    commands = [command for command, _ in public_command_types().values()]
     others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison]
     _, components = msgspec.json.schema_components([*commands, *others], ref_template=REF_TEMPLATE)
     return dict(components)
@@ -81,7 +81,7 @@ def command_paths() -> JsonObject:
             )
         }
     }
-    for name, (command, decider) in command_types().items():
+    for name, (command, decider) in public_command_types().items():
         own = command.__dict__.get("__doc__")
         paths[f"{WORKSPACE}/commands/{name}"] = {
             "post": operation(

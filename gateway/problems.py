@@ -41,6 +41,10 @@ STATUS_BY_CODE = {
     "forbidden": 403,
     "not_found": 404,
     "workspace_not_found": 404,
+    "unknown_alias": 422,
+    "already_placed": 409,
+    "move_running": 409,
+    "no_such_move": 409,
     # A command that the current state does not allow.
     "ambiguous_reference": 409,
     "already_exists": 409,
@@ -108,6 +112,9 @@ STATUS_BY_CODE = {
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
+    "placement_away": 503,
+    "placement_not_configured": 503,
+    "workspace_moving": 503,
     "not_ready": 503,
     "unknown_event_type": 500,
     INTERNAL: 500,
@@ -126,6 +133,9 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.LedgerBusy: "ledger_busy",
     ledger.LedgerUnavailable: "ledger_unavailable",
     ledger.UnknownEventType: "unknown_event_type",
+    ledger.WorkspaceElsewhere: "workspace_moving",
+    ledger.PlacementAway: "placement_away",
+    ledger.PlacementNotConfigured: "placement_not_configured",
 }
 
 HINT_BY_CODE = {

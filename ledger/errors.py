@@ -85,6 +85,37 @@ class StreamTooLong(AppendRefused):
         super().__init__(f"{stream} reached {length_max} events and takes no more")
 
 
+class WorkspaceElsewhere(AppendRefused):
+    """This PostgreSQL is not, or not now, the place of the workspace: nothing is recorded here. It is being moved, or
+    whoever asks knows an old place of it."""
+
+    retry_after_seconds = 1
+
+    def __init__(self, workspace_id: UUID, *, presence: str) -> None:
+        self.workspace_id, self.presence = workspace_id, presence
+        super().__init__(f"workspace {workspace_id} is {presence} on this PostgreSQL; try again in a moment")
+
+
+class PlacementNotConfigured(LedgerError):
+    """A workspace lives on a PostgreSQL that the settings of this program do not name."""
+
+    retry_after_seconds = 5
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        super().__init__(f"the workspace is on {alias!r}, which EVERLINE_DSNS of this program does not name")
+
+
+class PlacementAway(LedgerError):
+    """A workspace's PostgreSQL has not answered since this program started, or not with a schema that it can use."""
+
+    retry_after_seconds = 5
+
+    def __init__(self, alias: str, *, reason: str) -> None:
+        self.alias, self.reason = alias, reason
+        super().__init__(f"the workspace is on {alias!r}, which cannot be used yet: {reason}")
+
+
 class LedgerBusy(LedgerError):
     """The queue of waiting appends is full; try again after a moment."""
 
@@ -123,3 +154,11 @@ class PostgresOlder(LedgerError):
     def __init__(self, *, found: int, needed: int) -> None:
         self.found, self.needed = found, needed
         super().__init__(f"PostgreSQL is version {found}, Everline needs {needed} or newer; upgrade PostgreSQL")
+
+
+class SchemaOlder(LedgerError):
+    """The database was not migrated for this program."""
+
+    def __init__(self, *, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"the database is at schema {found}, this program needs {known}; run `runners migrate` on it")

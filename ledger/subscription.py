@@ -17,6 +17,7 @@ from nats.js.api import DeliverPolicy
 from ledger import broker
 from ledger.codec import from_canonical
 from ledger.errors import LedgerError
+from ledger.placement import MAIN
 from ledger.postgres.read import READ_LIMIT_MAX
 from ledger.postgres.wake import wakeups
 
@@ -48,7 +49,8 @@ log = structlog.get_logger(__name__)
 class Subscription:
     """Follows every ledger of one PostgreSQL; `batches` yields contiguous events of one workspace at a time."""
 
-    def __init__(self, reader: LedgerReader, *, dsn: str, nats_url: str | None) -> None:
+    def __init__(self, reader: LedgerReader, *, dsn: str, nats_url: str | None, alias: str = MAIN) -> None:
+        self._alias = alias
         self._reader = reader
         self._dsn = dsn
         self._nats_url = nats_url
@@ -142,12 +144,12 @@ class Subscription:
         """Takes what the broker pushes until the stream or the connection is gone."""
         jetstream = client.jetstream()
         await jetstream.subscribe(
-            broker.SUBJECTS, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW, cb=self._take
+            broker.subjects(self._alias), ordered_consumer=True, deliver_policy=DeliverPolicy.NEW, cb=self._take
         )
         self._attached = True
         while client.is_connected:
             await asyncio.sleep(ATTACH_RETRY_SECONDS)
-            await jetstream.stream_info(broker.STREAM)
+            await jetstream.stream_info(broker.stream(self._alias))
 
     async def _take(self, message: Msg) -> None:
         try:

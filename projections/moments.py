@@ -113,6 +113,7 @@ class Moments:
         async with self._pool.connection() as connection:
             found = await read_checkpoint(connection, workspace_id)
         if found is None:
+            await self._reader.head(workspace_id)  # no tables here, or no longer: a moved workspace says so itself
             return NOTHING
         if found.version != digest():
             raise ProjectionOutdated(workspace_id)

@@ -90,10 +90,10 @@ def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
 
 @app.command()
 def migrate(bootstrap: Bootstrap = False) -> None:
-    """Bring the database at EVERLINE_OWNER_DSN to this program's schema."""
-    from ledger.postgres.migrate import migrate as migrate_ledger
+    """Bring the databases at EVERLINE_OWNER_DSN and EVERLINE_OWNER_DSNS to this program's schema."""
+    from runners.migration import migrate_all
 
-    migrate_ledger(_settings(MigrationSettings).owner_dsn)
+    migrate_all(_settings(MigrationSettings).aliases())
     if bootstrap:
         import asyncio
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.subscription import Subscription
 from projections.errors import ProjectionGap, ProjectionStopped
@@ -38,13 +39,19 @@ def main(settings: WorkerSettings) -> None:
 
 
 async def run(settings: WorkerSettings) -> None:
-    async with worker.connections(settings.dsn) as pool:
-        once = partial(_project_until_lost, settings, pool)
-        await worker.again_and_again("projector", once, away=worker.AWAY)
+    await worker.on_each(settings.aliases(), partial(_project, settings.nats_url))
 
 
-async def _project_until_lost(settings: WorkerSettings, pool: AsyncConnectionPool[Any]) -> None:
+async def _project(nats_url: str | None, alias: str, dsn: str) -> None:
+    """One PostgreSQL's workspaces, for ever."""
+    async with worker.connections(dsn) as pool:
+        once = partial(_project_until_lost, pool, alias=alias, dsn=dsn, nats_url=nats_url)
+        await worker.again_and_again(f"projector {alias}", once, away=worker.AWAY)
+
+
+async def _project_until_lost(pool: AsyncConnectionPool[Any], *, alias: str, dsn: str, nats_url: str | None) -> None:
     """Works while PostgreSQL is there; raises what was lost."""
+    await check_schema(pool)
     reader = LedgerReader(pool)
     projector = Projector(pool, reader)
     await projector.start()
@@ -53,7 +60,7 @@ async def _project_until_lost(settings: WorkerSettings, pool: AsyncConnectionPoo
         await _catch_up(projector, workspace_id, stopped)
     retrying = asyncio.create_task(_retry_stopped(projector, stopped))
     try:
-        subscription = Subscription(reader, dsn=settings.dsn, nats_url=settings.nats_url)
+        subscription = Subscription(reader, dsn=dsn, nats_url=nats_url, alias=alias)
         async for batch in subscription.batches(await projector.checkpoints()):
             if batch[0].workspace_id not in stopped:
                 await _apply(projector, batch, stopped)

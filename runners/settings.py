@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from ledger.placement import parse_dsns
+
 PORT = 8237
 PREFIX = "EVERLINE_"
 
@@ -30,17 +32,36 @@ class SupervisorSettings:
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For `migrate`: the only program that may change the schema."""
+    """For `migrate`: the only program that may change the schema. `owner_dsns` are those beside the home, by alias."""
 
     owner_dsn: str
+    owner_dsns: str = ""
+    owner_dsns_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The owner's DSN of every PostgreSQL by its alias, the home first."""
+        return parse_dsns(self.owner_dsn, self.owner_dsns, file=self.owner_dsns_file)
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For the relay, the projector and the bootstrap, which connect as the role that cannot change history."""
+    """For the relay, the projector and the bootstrap, which connect as the role that cannot change history. `dsns` are
+    the PostgreSQLs beside the home, by alias."""
 
     dsn: str
+    dsns: str = ""
+    dsns_file: Path | None = None
     nats_url: str | None = None
     data_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The DSN of every PostgreSQL by its alias, the home first."""
+        return parse_dsns(self.dsn, self.dsns, file=self.dsns_file)
 
 
 class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,10 +18,12 @@ import structlog
 import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ledger.errors import SchemaNewer, SchemaOlder
+
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
-AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError)
-"""What a dependency that is away raises: worth another try, for ever."""
+AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError, SchemaOlder, SchemaNewer)
+"""What a dependency that is away raises, or is there and not migrated yet: worth another try, for ever."""
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +51,14 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
         await task
     except asyncio.CancelledError:
         log.info("worker.stopped")
+
+
+async def on_each(aliases: Mapping[str, str], work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
+    """Does the work (for an alias and its DSN) on every PostgreSQL at once. One that is away delays no other; a broken
+    invariant on one ends all."""
+    async with asyncio.TaskGroup() as group:
+        for alias, dsn in aliases.items():
+            group.create_task(work(alias, dsn), name=alias)
 
 
 async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, away: tuple[type[Exception], ...]) -> None:
