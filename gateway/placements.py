@@ -29,6 +29,7 @@ SETTLE_SECONDS = 0.05
 """How long whoever was refused at a place waits before it looks again."""
 
 FOLLOW_RETRY_SECONDS = 1.0
+NOT_ASKED = "it was not asked yet"
 
 log = structlog.get_logger(__name__)
 
@@ -38,7 +39,7 @@ class Placements:
 
     def __init__(self, everywhere: Mapping[str, Services]) -> None:
         self.everywhere = everywhere
-        self.away: dict[str, str] = dict.fromkeys(everywhere, "it was not asked yet")
+        self.away: dict[str, str] = dict.fromkeys(everywhere, NOT_ASKED)
         self._home = everywhere[MAIN]
         self._known: dict[UUID, Placement] = {}
         self._settling: dict[UUID, asyncio.Task[None]] = {}
@@ -137,7 +138,7 @@ class Placements:
 
     async def _follow_until_lost(self) -> None:
         reader = self._home.reader
-        with self._home.wakeups.listening() as woken:
+        with self._home.wakeups.listening(is_stream=False) as woken:
             after = (await reader.head(CONTROL_WORKSPACE)).position
             self._known.clear()
             async for events in follow(reader, CONTROL_WORKSPACE, after=after, woken=woken):

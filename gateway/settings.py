@@ -42,7 +42,6 @@ def read_settings(environment: Mapping[str, str]) -> GatewaySettings:
     return msgspec.convert(dict(environment), GatewaySettings, strict=False)
 
 
-
 class NotLoopback(Exception):
     """Nobody can log in yet, so nobody outside this machine may connect."""
 

@@ -24,7 +24,7 @@ from commands.handler import CommandHandler
 from commands.permissions import EveryoneOnThisMachine
 from commands.submission import submission
 from commands.workspace import AbandonWorkspaceMove, PlaceWorkspace, StartWorkspaceMove
-from ledger.errors import MoveError, MoveGivenUp, PlacementNotConfigured
+from ledger.errors import MoveGivenUp, PlacementNotConfigured
 from ledger.placement import MAIN, Placing, read_placing
 from ledger.postgres import placing as heads
 from ledger.postgres.alongside import copy_claims, copy_differing, refresh_claims
