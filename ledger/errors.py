@@ -96,6 +96,47 @@ class WorkspaceElsewhere(AppendRefused):
         super().__init__(f"workspace {workspace_id} is {presence} on this PostgreSQL; try again in a moment")
 
 
+class MoveError(LedgerError):
+    """A move that does not come to its end. The workspace stays where it was."""
+
+    code: str
+
+
+class TargetOccupied(MoveError):
+    """The target has a ledger of this workspace that is no copy of this one."""
+
+    code = "target_not_empty"
+
+    def __init__(self, workspace_id: UUID, *, reason: str) -> None:
+        self.workspace_id, self.reason = workspace_id, reason
+        super().__init__(f"the target holds another ledger of workspace {workspace_id}: {reason}; nothing was changed")
+
+
+class CopyDiffers(MoveError):
+    """What arrived is not what was sent, or what was sent does not hash to what it should."""
+
+    code = "move_verification_failed"
+
+    def __init__(self, workspace_id: UUID, *, position: Position, reason: str) -> None:
+        self.workspace_id, self.position, self.reason = workspace_id, position, reason
+        super().__init__(
+            f"the copy of workspace {workspace_id} is wrong at position {position}: {reason};"
+            " the workspace stays where it was"
+        )
+
+
+class MoveGivenUp(MoveError):
+    """The mover seemed to be gone, and somebody gave its move up."""
+
+    code = "move_given_up"
+
+    def __init__(self, workspace_id: UUID) -> None:
+        self.workspace_id = workspace_id
+        super().__init__(
+            f"the move of workspace {workspace_id} was given up, because its mover seemed to be gone; start it again"
+        )
+
+
 class PlacementNotConfigured(LedgerError):
     """A workspace lives on a PostgreSQL that the settings of this program do not name."""
 

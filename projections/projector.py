@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ledger.postgres.placing import refuse_gone
 from projections import checkpoints
 from projections.batch import apply_batch
 from projections.checkpoints import Checkpoint, read_checkpoint
@@ -95,9 +96,11 @@ class Projector:
                 await rebuild(self._pool, self._reader, workspace_id)
 
     async def _create(self, workspace_id: UUID) -> None:
-        """Empty tables at checkpoint 0, unless another projector made them meanwhile."""
+        """Empty tables at checkpoint 0, unless another projector made them meanwhile. Raises WorkspaceElsewhere where
+        the workspace is gone: what comes late must not bring its tables back."""
         async with self._pool.connection() as connection, connection.transaction():
             await lock_layout(connection, workspace_id)
+            await refuse_gone(connection, workspace_id)
             if await read_checkpoint(connection, workspace_id) is None:
                 await drop_schema(connection, schema_of(workspace_id))
                 await create_schema(connection, schema_of(workspace_id))

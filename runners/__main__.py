@@ -1,4 +1,4 @@
-"""The operator's commands: `python -P -m runners up | down | status | migrate | relay | projector | sealer`.
+"""The operator's commands: `python -P -m runners up | down | status | migrate | move | ...`.
 
 This is the composition root: settings are read here, once, and passed down. Each command imports what it needs.
 """
@@ -18,6 +18,7 @@ from runners.settings import (
     PORT,
     MigrationSettings,
     SealerSettings,
+    PlacementSettings,
     Settings,
     SupervisorSettings,
     WorkerSettings,
@@ -26,7 +27,6 @@ from runners.settings import (
 )
 
 EXIT_NOT_RUNNING = 1
-EXIT_SERVER_ERROR = 8
 
 
 class OutputFormat(StrEnum):
@@ -103,6 +103,42 @@ def migrate(bootstrap: Bootstrap = False) -> None:
 
 
 @app.command()
+def move(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    to: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it moves to.")],
+    schema: Annotated[str | None, typer.Option(help="The pool schema of its query tables there.")] = None,
+    drop_source: Annotated[
+        bool, typer.Option("--drop-source", help="Delete what it leaves, once it is there.")
+    ] = False,
+) -> None:
+    """Move a workspace to another PostgreSQL while it is written to."""
+    from runners import operating
+
+    operating.move(data_dir, _settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source)
+
+
+@app.command()
+def placements(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
+    """Show every PostgreSQL and what lives on it."""
+    from runners import operating
+
+    operating.show_placements(data_dir, _settings(PlacementSettings), as_json=output is OutputFormat.JSON)
+
+
+@app.command()
+def drop(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    on: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it has left.")],
+) -> None:
+    """Delete what a move has left of a workspace."""
+    from runners import operating
+
+    operating.drop(data_dir, _settings(PlacementSettings), workspace, on=on)
+
+
+@app.command()
 def relay() -> None:
     """Carry events from the ledger to NATS."""
     from runners import relay as program
@@ -142,7 +178,7 @@ def main() -> None:
         app()
     except RunnerError as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(EXIT_SERVER_ERROR)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ class RunnerError(Exception):
     """Root of everything the runners raise on purpose."""
 
     code: str
+    exit_status = 8
 
 
 class PortInUse(RunnerError):
@@ -110,3 +111,34 @@ class TookTooLong(RunnerError):
     def __init__(self, what: str, *, seconds: float) -> None:
         self.what, self.seconds = what, seconds
         super().__init__(f"the supervisor did not {what} within {seconds:.0f} s; see what `status` says")
+
+
+EXIT_STATUS_BY_CODE = {
+    "unknown_alias": 2,
+    "owner_dsn_missing": 2,
+    "workspace_not_found": 6,
+    "already_placed": 7,
+    "move_running": 7,
+    "nothing_left": 7,
+    "target_not_empty": 7,
+}
+"""Of the commands on placements: the exit codes of the command line, where it is not the server's fault."""
+
+
+class MoveRefused(RunnerError):
+    """A move that cannot begin or end; carries the code of what refused it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        self.exit_status = EXIT_STATUS_BY_CODE.get(code, self.exit_status)
+        super().__init__(message)
+
+
+class MoveTookTooLong(RunnerError):
+    """The workspace stays where it was."""
+
+    code = "move_took_too_long"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"{reason}; the workspace stays where it was, what was copied is kept for the next attempt")

@@ -19,6 +19,7 @@ READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
 # The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
+OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_DSNS_FILE")
 
 
 class Installation:
@@ -38,11 +39,12 @@ class Installation:
 
     def migration(self) -> Program:
         """Ends when the schema is this program's and the default workspace is there."""
-        owner_dsn = self._postgres.dsn(OWNER, DATABASE)
+        owner = {name: os.environ[name] for name in OWNER_VARIABLES if name in os.environ}
+        owner["EVERLINE_OWNER_DSN"] = self._postgres.dsn(OWNER, DATABASE)
         return Program(
             name="migrate",
             command=_python("runners", "migrate", "--bootstrap"),
-            environment={**self._environment(), "EVERLINE_OWNER_DSN": owner_dsn},
+            environment={**self._environment(), **owner},
             log_path=self.directory.logs / "migrate.log",
             start_seconds_max=MIGRATE_SECONDS_MAX,
         )
@@ -79,7 +81,7 @@ class Installation:
         )
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name != "EVERLINE_OWNER_DSN"}
+        inherited = {name: value for name, value in os.environ.items() if name not in OWNER_VARIABLES}
         return {
             **inherited,
             "EVERLINE_DSN": self._postgres.dsn(APP, DATABASE),

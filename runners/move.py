@@ -33,8 +33,8 @@ from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.transfer import Transfer
 from ledger.values import CONTROL_WORKSPACE, new_id
+from projections.leaving import forget
 from projections.projector import Projector
-from projections.schema import drop_tables
 from runners import worker
 from runners.errors import MoveRefused, MoveTookTooLong
 
@@ -182,7 +182,7 @@ class _Mover:
         """Sends readers of the old place away, then drops its query tables. Its log stays, read-only."""
         await heads.leave(self._source.connection, self._workspace_id, self._move_id)
         self._told(Step.LEFT)
-        await drop_tables(self._source.pool, self._workspace_id, after_seconds=STALE_READERS_SECONDS)
+        await forget(self._source.pool, self._workspace_id, after_seconds=STALE_READERS_SECONDS)
         self._told(Step.CLEARED)
 
     async def _copy_while_written(self, schema: str | None) -> int:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -51,6 +53,20 @@ def print_status(status: Status) -> None:
 def print_json(status: Status) -> None:
     """The same for programs."""
     print(json.dumps(status.as_dict(), indent=2))
+
+
+def print_rows(rows: Sequence[msgspec.Struct], *, as_json: bool) -> None:
+    """Rows of one kind, a column for each field."""
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(rows), indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    names = rows[0].__struct_fields__ if rows else ()
+    for name in names:
+        table.add_column(name.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(getattr(row, name)) for name in names))
+    _console().print(table)
 
 
 def _details(row: ComponentStatus) -> tuple[str, str, str]:

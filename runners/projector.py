@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from ledger.errors import WorkspaceElsewhere
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.subscription import Subscription
@@ -77,6 +78,8 @@ async def _apply(projector: Projector, batch: list[RecordedEvent], stopped: set[
         await _catch_up(projector, workspace_id, stopped)
     except ProjectionStopped as error:
         _stop(error, stopped)
+    except WorkspaceElsewhere:
+        stopped.discard(workspace_id)  # it was moved: the projector there goes on
 
 
 async def _catch_up(projector: Projector, workspace_id: UUID, stopped: set[UUID]) -> None:
@@ -84,6 +87,8 @@ async def _catch_up(projector: Projector, workspace_id: UUID, stopped: set[UUID]
         await projector.catch_up(workspace_id)
     except ProjectionStopped as error:
         _stop(error, stopped)
+    except WorkspaceElsewhere:
+        stopped.discard(workspace_id)
     else:
         stopped.discard(workspace_id)
 

@@ -75,7 +75,31 @@ class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     seal_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
 
 
-Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings)
+class PlacementSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For the commands on placements. Without a DSN of the home, it is the embedded one of a data directory; the
+    owner's are needed only to delete."""
+
+    dsn: str | None = None
+    dsns: str = ""
+    dsns_file: Path | None = None
+    owner_dsn: str | None = None
+    owner_dsns: str = ""
+    owner_dsns_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases("")
+        self.owners("")
+
+    def aliases(self, embedded_dsn: str) -> Mapping[str, str]:
+        """As for the workers."""
+        return parse_dsns(self.dsn or embedded_dsn, self.dsns, file=self.dsns_file)
+
+    def owners(self, embedded_dsn: str) -> Mapping[str, str]:
+        """As for the migrations."""
+        return parse_dsns(self.owner_dsn or embedded_dsn, self.owner_dsns, file=self.owner_dsns_file)
+
+
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, PlacementSettings)
 
 
 def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:

@@ -72,13 +72,14 @@ async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, awa
 
 
 @asynccontextmanager
-async def connections(dsn: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
+async def connections(dsn: str, *, wait_seconds_max: float = 30.0) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """The worker's pool: few connections, each autocommit, times in UTC."""
     pool = AsyncConnectionPool[Any](
         dsn,
         open=False,
         min_size=1,
         max_size=POOL_SIZE_MAX,
+        timeout=wait_seconds_max,
         kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
         check=AsyncConnectionPool.check_connection,
     )

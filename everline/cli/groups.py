@@ -51,6 +51,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("sync", "Send what was recorded while the server was away.", _module("sync")),
         Entry("whoami", "As whom the server records what you do.", _module("whoami")),
         Entry("info", "Version, server and workspaces.", _module("info")),
+        Entry("placement", "The PostgreSQLs that workspaces live on: list, drop.", _module("placement")),
         Entry("completion", "Completion for your shell: show, install.", _module("completion")),
     ),
 }

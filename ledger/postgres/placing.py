@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
+from ledger.errors import WorkspaceElsewhere
+
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
@@ -29,6 +31,16 @@ async def presence_of(connection: AsyncConnection[Any], workspace_id: UUID) -> P
     )
     row = await cursor.fetchone()
     return Presence(*row) if row else None
+
+
+async def refuse_gone(connection: AsyncConnection[Any], workspace_id: UUID) -> None:
+    """Raises WorkspaceElsewhere where a move has left the workspace; until the transaction ends none does."""
+    cursor = await connection.execute(
+        "SELECT presence FROM ledger.heads WHERE workspace_id = %s FOR SHARE", (workspace_id,)
+    )
+    row = await cursor.fetchone()
+    if row and row[0] == "gone":
+        raise WorkspaceElsewhere(workspace_id, presence="gone")
 
 
 async def open_pooled(connection: AsyncConnection[Any], workspace_id: UUID, schema: str) -> None:

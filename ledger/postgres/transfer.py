@@ -67,6 +67,9 @@ class Transfer:
         if row is None:
             raise TargetOccupied(self.workspace_id, reason="it can be written to")
         position, frontier = row
+        beyond = "SELECT FROM ledger.events WHERE workspace_id = %s AND position > %s LIMIT 1"
+        if await one(self.target, beyond, (self.workspace_id, position)) is not None:
+            raise TargetOccupied(self.workspace_id, reason="what was there before was dropped in part: drop it again")
         while self.position < position:
             await self._check_beginning(min(position, self.position + STRETCH_EVENTS_MAX))
         if merkle.pack(self._frontier) != frontier:

@@ -15,6 +15,7 @@ from gateway.placements import NOT_ASKED, Placements
 from gateway.services import Services
 from gateway.settings import GatewaySettings
 from ledger.placement import MAIN
+from ledger.postgres.placing import presence_of
 from ledger.values import CONTROL_WORKSPACE
 from runners.settings import WorkerSettings
 from tests.support.servers import Database
@@ -55,6 +56,21 @@ class Deployment:
         """One command."""
         path = f"/v1/workspaces/{workspace}/commands/register-pipeline"
         return await self.client.post(path, json={"name": pipeline}, headers=headers)
+
+    async def command(self, workspace: str, name: str, body: dict[str, Any], *, command_id: UUID) -> httpx2.Response:
+        """One command with its id."""
+        path = f"/v1/workspaces/{workspace}/commands/{name}"
+        return await self.client.post(path, json=body, headers={"Idempotency-Key": str(command_id)})
+
+    async def presences(self, workspace: str) -> dict[str, str]:
+        """What each PostgreSQL says of a workspace that it knows."""
+        found = {}
+        for alias, services in self.placements.everywhere.items():
+            async with services.pool.connection() as connection:
+                seen = await presence_of(connection, self.workspaces[workspace])
+            if seen is not None:
+                found[alias] = seen.state
+        return found
 
     async def pipelines(self, workspace: str, **query: Any) -> list[str]:
         """What the list of pipelines shows."""
