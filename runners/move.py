@@ -54,7 +54,7 @@ PAUSE_SECONDS_MAX = 10.0
 
 LOCK_ATTEMPTS_MAX = 20
 LOCK_RETRY_SECONDS = 0.1
-STALE_READERS_SECONDS = 2.0
+STALE_READERS_SECONDS = 0.5
 """How long the old query tables stay after readers were sent away, for the queries that had begun."""
 
 
@@ -115,8 +115,8 @@ async def move(
     schema: str | None = None,
     told: Callable[[Step], None] = nothing,
 ) -> Moved:
-    """Moves the workspace of that name or id. Raises MoveRefused, MoveError and what PostgreSQL raises; then the
-    workspace is where it was, or the move has ended already."""
+    """Moves the workspace of that name or id, or finishes a move whose mover was killed at its end. Raises MoveRefused,
+    MoveError and what PostgreSQL raises; then the workspace is where it was, or the move has ended already."""
     async with AsyncExitStack() as stack:
         home = await stack.enter_async_context(_home(aliases))
         workspace_id = await home.handler.workspace_id(name)
@@ -124,17 +124,23 @@ async def move(
             raise MoveRefused("workspace_not_found", f"there is no workspace {name!r} that could be moved")
         await _become_mover(home, workspace_id, name)
         before = await read_placing(home.reader, workspace_id)
+        if before.placement.alias == to and (left := await _clear_up(aliases, workspace_id, before)):
+            return left
+        if to not in aliases:
+            raise MoveRefused("unknown_alias", f"there is no PostgreSQL {to!r}; known: {', '.join(sorted(aliases))}")
         source = await stack.enter_async_context(_place(aliases, before.placement.alias))
+        target = await stack.enter_async_context(_place(aliases, to))
+        seen = await heads.presence_of(source.connection, workspace_id)
+        await heads.settle(source.connection, workspace_id, seen=seen, placing=before)
         move_id = await _start(home, workspace_id, before, to=to, schema=schema)
         told(Step.STARTED)
         try:
-            target = await stack.enter_async_context(_place(aliases, to))
             mover = _Mover(home, source, target, workspace_id=workspace_id, move_id=move_id, told=told)
             pause_seconds = await mover.run(schema)
         except BaseException:
             await _give_up(home, source, workspace_id=workspace_id, move_id=move_id)
             raise
-        await mover.clear()
+        await _clear(source, workspace_id, move_id, told)
         return Moved(workspace_id, source.alias, to, mover.transfer.position, pause_seconds)
 
 
@@ -164,7 +170,8 @@ class _Mover:
         """Everything until the workspace is written elsewhere; how long writers had to wait."""
         claims_position = await self._copy_while_written(schema)
         began = time.perf_counter()
-        await heads.fence(self._source.connection, self._workspace_id, self._move_id)
+        if not await heads.fence(self._source.connection, self._workspace_id, self._move_id):
+            raise MoveGivenUp(self._workspace_id)
         self._told(Step.FENCED)
         async with asyncio.timeout(PAUSE_SECONDS_MAX) as pause:
             await self._copy_rest(claims_position)
@@ -177,13 +184,6 @@ class _Mover:
         await heads.open_arrived(self._target.connection, self._workspace_id, self._move_id)
         self._told(Step.OPENED)
         return time.perf_counter() - began
-
-    async def clear(self) -> None:
-        """Sends readers of the old place away, then drops its query tables. Its log stays, read-only."""
-        await heads.leave(self._source.connection, self._workspace_id, self._move_id)
-        self._told(Step.LEFT)
-        await forget(self._source.pool, self._workspace_id, after_seconds=STALE_READERS_SECONDS)
-        self._told(Step.CLEARED)
 
     async def _copy_while_written(self, schema: str | None) -> int:
         """Until little is missing; the position that the copied claims belong to."""
@@ -220,6 +220,26 @@ class _Mover:
         await self._projector.catch_up(self._workspace_id, until=self.transfer.position)
 
 
+async def _clear(source: Place, workspace_id: UUID, move_id: UUID, told: Callable[[Step], None]) -> None:
+    """Sends readers of the old place away, then drops its query tables. Its log stays, read-only."""
+    await heads.leave(source.connection, workspace_id, move_id)
+    told(Step.LEFT)
+    await forget(source.pool, workspace_id, after_seconds=STALE_READERS_SECONDS)
+    told(Step.CLEARED)
+
+
+async def _clear_up(aliases: Mapping[str, str], workspace_id: UUID, placing: Placing) -> Moved | None:
+    """What a mover that was killed has left to do, after the control ledger had recorded its move."""
+    for alias in aliases.keys() - {placing.placement.alias}:
+        async with _place(aliases, alias) as source:
+            seen = await heads.presence_of(source.connection, workspace_id)
+            if seen and seen.state == "leaving" and seen.move_id and seen.move_id == placing.placement.move_id:
+                await _clear(source, workspace_id, seen.move_id, nothing)
+                position = (await LedgerReader(source.pool).heads()).get(workspace_id, 0)
+                return Moved(workspace_id, alias, placing.placement.alias, position, 0.0)
+    return None
+
+
 async def _start(home: Home, workspace_id: UUID, before: Placing, *, to: str, schema: str | None) -> UUID:
     """Records that the move has begun. A move that is on its way has lost its mover, or its lock would not be ours."""
     move_id = new_id()
@@ -238,11 +258,14 @@ async def _start(home: Home, workspace_id: UUID, before: Placing, *, to: str, sc
 
 
 async def _give_up(home: Home, source: Place, *, workspace_id: UUID, move_id: UUID) -> None:
-    """Writers go on where they were, unless the move has ended after all: then it is opened by whoever comes."""
+    """Writers go on where they were, unless the move has ended after all, or nobody knows: then whoever comes to the
+    fence looks again. The connections of the copy may be in the middle of something."""
     await home.submit(AbandonWorkspaceMove(workspace=str(workspace_id), move_id=move_id))
     placing = await read_placing(home.reader, workspace_id)
-    if placing.placement.move_id != move_id:
-        await heads.take_down_fence(source.connection, workspace_id, move_id)
+    if placing.placement.move_id == move_id or (placing.moving and placing.moving.move_id == move_id):
+        return
+    async with source.pool.connection() as connection:
+        await heads.take_down_fence(connection, workspace_id, move_id)
 
 
 async def _become_mover(home: Home, workspace_id: UUID, name: str) -> None:

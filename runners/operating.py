@@ -12,6 +12,7 @@ import psycopg
 
 from ledger.errors import LedgerError, MoveError
 from ledger.placement import MAIN
+from projections.errors import ProjectionError
 from runners import move as moving
 from runners import placements, presentation
 from runners.data_directory import DataDirectory
@@ -77,6 +78,8 @@ def _run(work: Coroutine[object, object, T]) -> T:
         raise MoveRefused(error.code, str(error)) from error
     except LedgerError as error:
         raise MoveRefused("placement_unusable", str(error)) from error
+    except ProjectionError as error:
+        raise MoveRefused(error.code, f"the query tables cannot be built at the target: {error}") from error
     except TimeoutError as error:
         reason = f"the rest was not copied within {moving.PAUSE_SECONDS_MAX:.0f} s"
         raise MoveRefused("move_took_too_long", f"{reason}; the workspace stays where it was") from error
