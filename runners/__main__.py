@@ -17,8 +17,8 @@ from runners.errors import RunnerError
 from runners.settings import (
     PORT,
     MigrationSettings,
-    SealerSettings,
     PlacementSettings,
+    SealerSettings,
     Settings,
     SupervisorSettings,
     WorkerSettings,

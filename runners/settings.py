@@ -69,10 +69,19 @@ class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     start only: others know the deployment by it."""
 
     dsn: str
+    dsns: str = ""
+    dsns_file: Path | None = None
     signer_key: Path | None = None
     signer_command: str | None = None
-    deployment_name: Annotated[str, msgspec.Meta(pattern=r"^[^\s+]{1,100}$")] | None = None
+    deployment_name: Annotated[str, msgspec.Meta(pattern=r"^[^\s+]{1,60}$")] | None = None
     seal_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """As for the workers."""
+        return parse_dsns(self.dsn, self.dsns, file=self.dsns_file)
 
 
 class PlacementSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):

@@ -26,5 +26,16 @@ BY_STREAM = ("claims",)
 
 COMPARED = (Compared("relays", "workspace_id", (), mutable=True),)
 
-STAYS = ("heads",)
-"""Not of the workspace alone, or of this place: the head row is written by the move itself, on both sides."""
+STAYS = (
+    "heads",
+    "deployment",
+    "deployment_entries",
+    "signed_checkpoints",
+    "tiles",
+    "seal_refusals",
+    "witnessed_deployments",
+    "witnessed_checkpoints",
+    "refused_checkpoints",
+)
+"""Of the place, not of the workspace: the head row is written by the move itself, on both sides; what was signed bears
+the name of the PostgreSQL where it was signed, and the sealer there signs the same tree anew under its own."""
