@@ -1,6 +1,7 @@
 """The projector: events become rows, each exactly once, because rows and checkpoint commit together.
 
-Any number of projectors may follow the same workspace; the locked checkpoint lets one of them apply a batch.
+Any number of projectors may follow the same workspace; the locked checkpoint lets one of them apply a batch. One of an
+older program keeps away from what a newer one made.
 """
 
 from __future__ import annotations
@@ -8,17 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ledger.postgres.placing import refuse_gone
-from projections import checkpoints
+from projections import checkpoints, orders
 from projections.batch import apply_batch
-from projections.checkpoints import Checkpoint, read_checkpoint
+from projections.checkpoints import Checkpoint, create_tables, read_checkpoint
 from projections.errors import ProjectionGap, ProjectionStopped
+from projections.layouts import UNKNOWN, read_layout, store_layout
 from projections.rebuild import rebuild
-from projections.registry import digest
-from projections.schema import create_checkpoints, create_schema, drop_schema, lock_layout, schema_of
+from projections.registry import tables
+from projections.replay import drop_left_overs
+from projections.schema import create_schema, drop_schema, lock_layout, schema_of
 from projections.statistics import Statistics
+from projections.versions import digest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from uuid import UUID
 
     from psycopg import AsyncConnection
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from ledger.envelope import RecordedEvent
     from ledger.postgres.read import LedgerReader
     from ledger.values import Position
+    from projections.table import Table
 
 EVENTS_PER_BATCH_MAX = 500
 """Events of one transaction while catching up."""
@@ -41,8 +46,12 @@ class Projector:
         self._statistics = Statistics(pool)
 
     async def start(self) -> None:
-        """Makes the table of checkpoints; repeating is harmless."""
-        await create_checkpoints(self._pool)
+        """Makes the tables of checkpoints and the like; repeating is harmless."""
+        await create_tables(self._pool)
+
+    async def clean(self) -> None:
+        """Drops what killed programs left behind."""
+        await drop_left_overs(self._pool)
 
     async def checkpoint(self, workspace_id: UUID) -> Position:
         """How far a workspace is projected; 0 if it has no tables yet."""
@@ -60,7 +69,8 @@ class Projector:
         """Applies events in one transaction and returns the checkpoint after it.
 
         Events that are applied already are dropped. Raises ProjectionGap when others are missing before the first,
-        and ProjectionStopped for one that cannot be applied, after those before it were.
+        ProjectionStopped for one that cannot be applied, after those before it were, and ProjectionNewer when a newer
+        program has the workspace. Tables that another version made stand still from here on; `rebuild` makes them anew.
         """
         if not events:
             return await self.checkpoint(workspace_id)
@@ -84,16 +94,33 @@ class Projector:
             position = await self.apply(workspace_id, events)
         return position
 
+    async def claim(self, workspace_id: UUID) -> None:
+        """Orders the rebuild of what another version made. Raises ProjectionNewer if that one is newer."""
+        await orders.claim(self._pool, workspace_id)
+
+    async def order_rebuild(self, workspace_id: UUID, *, projection: str | None, ordered_by: str) -> list[str]:
+        """See `orders.order_rebuild`."""
+        return await orders.order_rebuild(self._pool, workspace_id, projection=projection, ordered_by=ordered_by)
+
+    async def ordered(self) -> list[UUID]:
+        """The workspaces with tables to be made anew."""
+        return await orders.ordered(self._pool)
+
+    async def rebuild(self, workspace_id: UUID) -> Position | None:
+        """See `rebuild.rebuild`."""
+        return await rebuild(self._pool, self._reader, workspace_id)
+
     async def _apply(self, workspace_id: UUID, events: Sequence[RecordedEvent]) -> Position:
         while True:
             async with self._pool.connection() as connection, connection.pipeline(), connection.transaction():
                 found = await read_checkpoint(connection, workspace_id, lock=True)
-                if found is not None and found.version == digest():
-                    return await _apply_after(connection, workspace_id, events, found=found)
+                moving = await _moving(connection, workspace_id, found) if found is not None else None
+                if found is not None and moving is not None:
+                    return await _apply_after(connection, workspace_id, events, found=found, moving=moving)
             if found is None:
                 await self._create(workspace_id)
             else:
-                await rebuild(self._pool, self._reader, workspace_id)
+                await self.claim(workspace_id)
 
     async def _create(self, workspace_id: UUID) -> None:
         """Empty tables at checkpoint 0, unless another projector made them meanwhile. Raises WorkspaceElsewhere where
@@ -105,10 +132,26 @@ class Projector:
                 await drop_schema(connection, schema_of(workspace_id))
                 await create_schema(connection, schema_of(workspace_id))
                 await checkpoints.store(connection, workspace_id, Checkpoint(digest(), 0, None))
+                await store_layout(connection, workspace_id, UNKNOWN.with_made(tables()))
+
+
+async def _moving(
+    connection: AsyncConnection[Any], workspace_id: UUID, found: Checkpoint
+) -> Mapping[str, Table] | None:
+    """The tables that live events are applied to; None if some have to be claimed first."""
+    if found.version == digest():
+        return tables()
+    layout = await read_layout(connection, workspace_id)
+    return layout.moving() if layout.is_claimed() else None
 
 
 async def _apply_after(
-    connection: AsyncConnection[Any], workspace_id: UUID, events: Sequence[RecordedEvent], *, found: Checkpoint
+    connection: AsyncConnection[Any],
+    workspace_id: UUID,
+    events: Sequence[RecordedEvent],
+    *,
+    found: Checkpoint,
+    moving: Mapping[str, Table],
 ) -> Position:
     """Applies what follows the locked checkpoint."""
     events = [event for event in events if event.position > found.position]
@@ -117,6 +160,6 @@ async def _apply_after(
     for expected, event in enumerate(events, start=found.position + 1):
         if event.position != expected:
             raise ProjectionGap(workspace_id, checkpoint=expected - 1, first=event.position)
-    await apply_batch(connection, schema_of(workspace_id), workspace_id=workspace_id, events=events)
-    await checkpoints.advance(connection, workspace_id, events[-1])
+    await apply_batch(connection, schema_of(workspace_id), workspace_id=workspace_id, tables=moving, events=events)
+    await checkpoints.advance(connection, workspace_id, events[-1], events=len(events))
     return events[-1].position
