@@ -49,15 +49,16 @@ CREATE TABLE IF NOT EXISTS projections.rebuilds (
     position bigint NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS projections.stops (
-    workspace_id uuid PRIMARY KEY,
+    workspace_id uuid NOT NULL,
+    rebuilding boolean NOT NULL,
     position bigint NOT NULL,
     type text NOT NULL,
     cause text NOT NULL,
-    rebuilding boolean NOT NULL,
     since timestamptz NOT NULL DEFAULT now(),
     attempts int NOT NULL DEFAULT 1,
     tried_at timestamptz NOT NULL DEFAULT now(),
-    recovered_at timestamptz
+    recovered_at timestamptz,
+    PRIMARY KEY (workspace_id, rebuilding)
 );
 """
 

@@ -55,7 +55,7 @@ class ProjectionBehind(ProjectionError):
 
 
 class ProjectionOutdated(ProjectionError):
-    """The tables were built by another version of the program, so that this one cannot read them."""
+    """The tables are not there yet, or are of another version of the program that this one cannot read."""
 
     code = "projection_outdated"
     retry_after_seconds = 2
@@ -63,8 +63,8 @@ class ProjectionOutdated(ProjectionError):
     def __init__(self, workspace_id: UUID, tables: Iterable[str]) -> None:
         self.workspace_id, self.tables = workspace_id, sorted(tables)
         super().__init__(
-            f"the query tables {', '.join(self.tables)} of workspace {workspace_id} are those of another version of the"
-            " program and are being rebuilt; ask again in a moment"
+            f"the query tables {', '.join(self.tables)} of workspace {workspace_id} are being built for this version of"
+            " the program; ask again in a moment"
         )
 
 

@@ -62,17 +62,22 @@ async def claim(pool: AsyncConnectionPool[Any], workspace_id: UUID) -> None:
     From here on an older program keeps away. Raises ProjectionNewer if this is the older one.
     """
     async with pool.connection() as connection, connection.transaction():
-        found = await read_checkpoint(connection, workspace_id, lock=True)
-        layout = await read_layout(connection, workspace_id)
-        if found is None or layout.is_claimed():
-            return
-        here, outdated = Standing(found.position, found.recorded_at), layout.outdated()
-        standing = {**dict.fromkeys(outdated, here), **layout.standing}
-        await store_layout(
-            connection, workspace_id, Layout(tables=layout.tables, program=dict(program()), standing=standing)
-        )
-        if outdated:
-            await _order(connection, workspace_id, outdated, ordered_by=PROGRAM)
+        await claim_within(connection, workspace_id)
+
+
+async def claim_within(connection: AsyncConnection[Any], workspace_id: UUID) -> None:
+    """The same, in the caller's transaction."""
+    found = await read_checkpoint(connection, workspace_id, lock=True)
+    layout = await read_layout(connection, workspace_id)
+    if found is None or layout.is_claimed():
+        return
+    here, outdated = Standing(found.position, found.recorded_at), layout.outdated()
+    standing = {**dict.fromkeys(outdated, here), **layout.standing}
+    await store_layout(
+        connection, workspace_id, Layout(tables=layout.tables, program=dict(program()), standing=standing)
+    )
+    if outdated:
+        await _order(connection, workspace_id, outdated, ordered_by=PROGRAM)
 
 
 async def read_order(connection: AsyncConnection[Any], workspace_id: UUID) -> Order | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ledger.postgres.placing import refuse_gone
-from projections import checkpoints, orders
+from projections import checkpoints, orders, stops
 from projections.batch import apply_batch
-from projections.checkpoints import Checkpoint, create_tables, read_checkpoint
+from projections.checkpoints import PARTIAL, Checkpoint, create_tables, read_checkpoint
 from projections.errors import ProjectionGap, ProjectionStopped
 from projections.layouts import UNKNOWN, read_layout, store_layout
 from projections.rebuild import rebuild
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 EVENTS_PER_BATCH_MAX = 500
 """Events of one transaction while catching up."""
+
+EVENTS_TO_CATCH_UP_MAX = 20_000
+"""A workspace without tables and with more history than this gets them by a rebuild, which is several times faster."""
 
 
 class Projector:
@@ -81,18 +84,53 @@ class Projector:
             if before:
                 await self._apply(workspace_id, before)
             raise
-        await self._statistics.applied(workspace_id, first=events[0].position, last=position)
+        self._statistics.applied(workspace_id, first=events[0].position, last=position)
         return position
 
     async def catch_up(self, workspace_id: UUID, *, until: Position | None = None) -> Position:
-        """Applies what the ledger has beyond the checkpoint, up to and including `until`, batch by batch."""
+        """Applies what the ledger has beyond the checkpoint, up to and including `until`, batch by batch.
+
+        The first tables of a long history are built at once, up to its head.
+        """
         position = await self.checkpoint(workspace_id)
+        if position == 0 and (await self._reader.head(workspace_id)).position > EVENTS_TO_CATCH_UP_MAX:
+            await self._create(workspace_id)
+            position = await self.rebuild(workspace_id) or await self.checkpoint(workspace_id)
         while until is None or position < until:
             events = await self._reader.read(workspace_id, after=position, until=until, limit=EVENTS_PER_BATCH_MAX)
             if not events:
                 break
             position = await self.apply(workspace_id, events)
+        await self._statistics.renew()
         return position
+
+    async def renew_statistics(self) -> None:
+        """The planner's, of tables that grew; after `apply`, whenever there is time."""
+        await self._statistics.renew()
+
+    async def of_other_versions(self) -> list[UUID]:
+        """The workspaces that have tables of other versions of the program."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                "SELECT workspace_id FROM projections.checkpoints WHERE version <> %s", (digest(),)
+            )
+            return [row[0] for row in await cursor.fetchall()]
+
+    async def stopped(self) -> list[UUID]:
+        """The workspaces whose events could not be applied when that was last tried."""
+        return [
+            stop.workspace_id
+            for stop in await stops.read_stops(self._pool)
+            if not (stop.rebuilding or stop.recovered_at)
+        ]
+
+    async def record_stop(self, stopped: ProjectionStopped, *, rebuilding: bool) -> None:
+        """For people to see; counts the attempts."""
+        await stops.record_stop(self._pool, stopped, rebuilding=rebuilding)
+
+    async def record_recovery(self, workspace_id: UUID, *, rebuilding: bool) -> bool:
+        """Whether there was a stop that is over now."""
+        return await stops.record_recovery(self._pool, workspace_id, rebuilding=rebuilding)
 
     async def claim(self, workspace_id: UUID) -> None:
         """Orders the rebuild of what another version made. Raises ProjectionNewer if that one is newer."""
@@ -123,16 +161,23 @@ class Projector:
                 await self.claim(workspace_id)
 
     async def _create(self, workspace_id: UUID) -> None:
-        """Empty tables at checkpoint 0, unless another projector made them meanwhile. Raises WorkspaceElsewhere where
-        the workspace is gone: what comes late must not bring its tables back."""
+        """Empty tables at checkpoint 0, or an order to build those of a long history; unless another projector did.
+
+        Raises WorkspaceElsewhere where the workspace is gone: what comes late must not bring its tables back.
+        """
+        head = await self._reader.head(workspace_id)
+        is_long = head.position > EVENTS_TO_CATCH_UP_MAX
         async with self._pool.connection() as connection, connection.transaction():
             await lock_layout(connection, workspace_id)
             await refuse_gone(connection, workspace_id)
-            if await read_checkpoint(connection, workspace_id) is None:
-                await drop_schema(connection, schema_of(workspace_id))
-                await create_schema(connection, schema_of(workspace_id))
-                await checkpoints.store(connection, workspace_id, Checkpoint(digest(), 0, None))
-                await store_layout(connection, workspace_id, UNKNOWN.with_made(tables()))
+            if await read_checkpoint(connection, workspace_id) is not None:
+                return
+            await drop_schema(connection, schema_of(workspace_id))
+            await create_schema(connection, schema_of(workspace_id), only=() if is_long else None)
+            start = Checkpoint(PARTIAL, head.position, head.recorded_at) if is_long else Checkpoint(digest(), 0, None)
+            await checkpoints.store(connection, workspace_id, start)
+            await store_layout(connection, workspace_id, UNKNOWN if is_long else UNKNOWN.with_made(tables()))
+            await orders.claim_within(connection, workspace_id)
 
 
 async def _moving(

@@ -87,7 +87,7 @@ class _Work:
             self._replayed = await self._replay(until=min(found.position, self._replayed + EVENTS_PER_ROUND))
             await report(self._connection, self._workspace_id, self._replayed)
 
-    async def swap_in(self) -> Position:
+    async def swap_in(self) -> Position | None:
         """The live tables stay readable until the transaction commits. Raises SwapRefused."""
         await self._connection.execute("RESET synchronous_commit")
         for _ in range(SWAP_ATTEMPTS_MAX):
@@ -99,13 +99,15 @@ class _Work:
                 await self.catch_up()
         raise SwapRefused(self._workspace_id, attempts=SWAP_ATTEMPTS_MAX)
 
-    async def _swap(self) -> Position:
+    async def _swap(self) -> Position | None:
         # First the lock that a comparison holds for long: nobody else waits for us meanwhile.
         await lock_layout(self._connection, self._workspace_id)
         # Who reads the old tables is waited for, but not long: whoever wants to read them next waits behind us.
         await self._connection.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_MILLISECONDS}")
         # Holding the checkpoint keeps the tables where they are while the last events follow and the tables move.
-        found = await read_checkpoint(self._connection, self._workspace_id, lock=True) or NOTHING
+        found = await read_checkpoint(self._connection, self._workspace_id, lock=True)
+        if found is None:
+            return None  # the workspace has left this PostgreSQL
         layout = await read_layout(self._connection, self._workspace_id)
         await self._replay(until=found.position)
         for name in sorted(self._wanted):

@@ -44,13 +44,13 @@ async def record_stop(pool: AsyncConnectionPool[Any], stopped: ProjectionStopped
     async with pool.connection() as connection:
         cursor = await connection.cursor(row_factory=class_row(Stop)).execute(
             "INSERT INTO projections.stops AS known (workspace_id, position, type, cause, rebuilding)"
-            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (workspace_id) DO UPDATE SET"
+            " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (workspace_id, rebuilding) DO UPDATE SET"
             " since = CASE WHEN known.recovered_at IS NULL AND known.position = excluded.position"
             "   THEN known.since ELSE excluded.since END,"
             " attempts = CASE WHEN known.recovered_at IS NULL AND known.position = excluded.position"
             "   THEN known.attempts ELSE 0 END + 1,"
             " position = excluded.position, type = excluded.type, cause = excluded.cause,"
-            " rebuilding = excluded.rebuilding, tried_at = now(), recovered_at = NULL RETURNING *",
+            " tried_at = now(), recovered_at = NULL RETURNING *",
             (stopped.workspace_id, stopped.position, stopped.type_name, stopped.cause, rebuilding),
         )
         recorded = await cursor.fetchone()
@@ -58,21 +58,22 @@ async def record_stop(pool: AsyncConnectionPool[Any], stopped: ProjectionStopped
     return cast("Stop", recorded)
 
 
-async def record_recovery(pool: AsyncConnectionPool[Any], workspace_id: UUID) -> bool:
+async def record_recovery(pool: AsyncConnectionPool[Any], workspace_id: UUID, *, rebuilding: bool) -> bool:
     """Whether there was a stop that is over now."""
     async with pool.connection() as connection:
         cursor = await connection.execute(
-            "UPDATE projections.stops SET recovered_at = now() WHERE workspace_id = %s AND recovered_at IS NULL",
-            (workspace_id,),
+            "UPDATE projections.stops SET recovered_at = now() WHERE workspace_id = %s AND rebuilding = %s"
+            " AND recovered_at IS NULL",
+            (workspace_id, rebuilding),
         )
         return bool(cursor.rowcount)
 
 
-async def read_stops(pool: AsyncConnectionPool[Any], workspaces: list[UUID] | None = None) -> dict[UUID, Stop]:
-    """The last stop of these workspaces, or of all that had one."""
+async def read_stops(pool: AsyncConnectionPool[Any], workspace_id: UUID | None = None) -> list[Stop]:
+    """The last stops of this workspace, or of all, also those that are over."""
     async with pool.connection() as connection:
         cursor = await connection.cursor(row_factory=class_row(Stop)).execute(
-            "SELECT * FROM projections.stops WHERE %s::uuid[] IS NULL OR workspace_id = ANY(%s)",
-            (workspaces, workspaces),
+            "SELECT * FROM projections.stops WHERE %s::uuid IS NULL OR workspace_id = %s",
+            (workspace_id, workspace_id),
         )
-        return {stop.workspace_id: stop for stop in await cursor.fetchall()}
+        return cast("list[Stop]", await cursor.fetchall())

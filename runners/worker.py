@@ -71,14 +71,29 @@ async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, awa
             await asyncio.sleep(RETRY_SECONDS)
 
 
+async def until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Runs them together until the first ends, ends the others, and raises what it raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
 @asynccontextmanager
-async def connections(dsn: str, *, wait_seconds_max: float = 30.0) -> AsyncIterator[AsyncConnectionPool[Any]]:
+async def connections(
+    dsn: str, *, size_max: int = POOL_SIZE_MAX, wait_seconds_max: float = 30.0
+) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """The worker's pool: few connections, each autocommit, times in UTC."""
     pool = AsyncConnectionPool[Any](
         dsn,
         open=False,
         min_size=1,
-        max_size=POOL_SIZE_MAX,
+        max_size=size_max,
         timeout=wait_seconds_max,
         kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
         check=AsyncConnectionPool.check_connection,
