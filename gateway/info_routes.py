@@ -16,6 +16,7 @@ from gateway.answers import answer
 from gateway.call import Call, parameters, route
 from gateway.placements import Placements
 from gateway.problems import refused
+from gateway.projection_routes import progress_everywhere
 from gateway.services import Services
 from ledger.placement import MAIN
 from ledger.values import CONTROL_WORKSPACE, Position
@@ -82,14 +83,16 @@ async def show_metrics(request: Request) -> Response:
     placements: Placements = request.app.state.placements
     try:
         found = await measured(placements)
+        projected, _ = await progress_everywhere(placements)
     except psycopg.OperationalError:
-        found = Measured({}, {}, [])
+        found, projected = Measured({}, {"relay": {}}, []), []
     everywhere = placements.everywhere.values()
     text = request.app.state.services.metrics.exposition(
         queue_depth=sum(services.appender.queue_depth for services in everywhere),
         streams=sum(services.wakeups.listeners for services in everywhere),
         heads=found.heads,
-        reached=found.reached,
+        relayed=found.reached["relay"],
+        projected=projected,
     )
     return Response(text, headers={"Content-Type": EXPOSITION_TYPE})
 

@@ -78,12 +78,14 @@ def down(data_dir: DataDir) -> None:
 def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
     """Show what runs; the exit status is 0 when everything does, else 1."""
     from runners import lifecycle, presentation
+    from runners.projections_shown import read_projections
 
     found = lifecycle.status(data_dir)
+    projections = read_projections(found.url if found.is_running else None)
     if output is OutputFormat.JSON:
-        presentation.print_json(found)
+        presentation.print_json(found, projections)
     else:
-        presentation.print_status(found)
+        presentation.print_status(found, projections)
     if not found.is_running:
         raise typer.Exit(EXIT_NOT_RUNNING)
 

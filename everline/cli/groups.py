@@ -45,6 +45,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("diff", "What changed between two moments.", _module("diff")),
         Entry("rollback", "Plan, apply and list rollbacks.", _module("rollback")),
         Entry("replay", "Prove that the query tables follow from the ledger.", _module("replay")),
+        Entry("projection", "How far the query tables are: list, show, rebuild.", _module("projection")),
     ),
     "This machine": (
         Entry("context", "Which server and workspace the commands talk to.", _module("context")),
