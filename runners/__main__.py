@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from runners import backup_commands
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
@@ -52,6 +53,8 @@ Bootstrap = Annotated[bool, typer.Option("--bootstrap", help="Also make the defa
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(backup_commands.app, name="backup")
+app.command()(backup_commands.restore)
 
 
 @app.command()

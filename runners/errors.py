@@ -142,3 +142,92 @@ class MoveTookTooLong(RunnerError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"{reason}; the workspace stays where it was, what was copied is kept for the next attempt")
+
+
+class Refused(RunnerError):
+    """An error of another room that ends a command here; carries its code and words."""
+
+    def __init__(self, code: str, message: str) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+class PlaceUnusable(RunnerError):
+    """The directory or bucket for backups cannot be read or written."""
+
+    code = "backup_place_unusable"
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"{where} cannot be used: {reason}")
+
+
+class PlaceTaken(RunnerError):
+    """Another program wrote the same object first."""
+
+    code = "backup_raced"
+
+    def __init__(self, where: str, name: str) -> None:
+        self.where, self.name = where, name
+        super().__init__(f"another backup wrote {name} in {where} at the same time; that one counts, try again")
+
+
+class NoBackup(RunnerError):
+    """There is no such backup in this place."""
+
+    code = "backup_not_found"
+
+    def __init__(self, where: str, number: int | None = None) -> None:
+        self.where, self.number = where, number
+        which = "no backup" if number is None else f"no backup {number}"
+        super().__init__(f"there is {which} in {where}; `everline backup list` shows what is there")
+
+
+class LedgerAway(RunnerError):
+    """PostgreSQL does not answer."""
+
+    code = "ledger_unavailable"
+
+    def __init__(self, where: str, reason: str) -> None:
+        self.where, self.reason = where, reason
+        super().__init__(f"PostgreSQL of {where} does not answer: {reason}; does it run? start it with `everline up`")
+
+
+class RestoreUnfinished(RunnerError):
+    """A restore into this directory was interrupted, or is going on."""
+
+    code = "restore_unfinished"
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"a restore into {directory} did not finish; repeat it, or delete the directory")
+
+
+class UnknownWorkspace(RunnerError):
+    """A point names a workspace that the backup does not have."""
+
+    code = "workspace_not_found"
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+        super().__init__(f"the backup has no workspace {ref!r}; `everline backup verify` lists them")
+
+
+class InvalidPoint(RunnerError):
+    """What a restore should go up to is not understood."""
+
+    code = "invalid_point"
+
+    def __init__(self, written: str, reason: str) -> None:
+        self.written, self.reason = written, reason
+        super().__init__(f"{written!r} is no point to restore to: {reason}")
+
+
+class DirectoryInUse(RunnerError):
+    """Everline runs from the directory."""
+
+    code = "data_dir_in_use"
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"Everline runs from {directory}; stop it with `everline down`, or choose another directory")

@@ -37,6 +37,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("up", "Start the system on this machine.", _module("up")),
         Entry("down", "Stop it; nothing is lost.", _module("down")),
         Entry("status", "What runs, since when, where.", _module("status")),
+        Entry("backup", "Copy the ledger while it runs: create, list, verify.", _module("backup")),
+        Entry("restore", "Bring a backup into an empty deployment.", _module("restore")),
     ),
     "Entities (each has list, show, history)": tuple(Entry(noun.name, noun.help, _module(noun.name)) for noun in NOUNS),
     "History": (

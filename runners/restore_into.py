@@ -1,0 +1,124 @@
+"""Where a restore goes: a database by its DSN, or a new data directory, whose PostgreSQL runs meanwhile."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import psycopg
+
+from ledger.postgres.copy_in import analyze, open_empty, refuse_past
+from ledger.postgres.migrate import migrate
+from runners import catalog, keys
+from runners.data_directory import DataDirectory
+from runners.embedded import DATABASE, OWNER, EmbeddedPostgres
+from runners.errors import DirectoryInUse
+from runners.files import write_json
+from runners.processes import launch, stop, wait_until_ready
+from runners.restore import Restored, Restoring
+from runners.restore_points import parse
+
+if TYPE_CHECKING:
+    from ledger.backup.manifest import Manifest
+    from runners.place import Place
+    from runners.progress import Progress
+
+
+class Wish(NamedTuple):
+    """What is to be restored: which backup, up to where, and why."""
+
+    to: Sequence[str]
+    number: int | None
+    reason: str
+    derived_claims: bool
+
+
+class Done(NamedTuple):
+    """A finished restore."""
+
+    manifest: Manifest
+    ledgers: list[Restored]
+    keys: keys.Stored | None
+
+
+def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | None, progress: Progress) -> Done:
+    """Blocks until the ledger is whole and durable. Raises BackupError, RunnerError; then nothing was changed."""
+    manifest = catalog.load(place, wish.number)
+    if "dbname=" in into or into.startswith(("postgres://", "postgresql://")):
+        return _restore(into, "the database", place, manifest, wish, progress)
+    directory = DataDirectory(Path(into))
+    with _postgres_for(directory) as owner_dsn:
+        done = _restore(owner_dsn, str(directory.root), place, manifest, wish, progress)
+        return done._replace(keys=keys.bring_back(keys_place, directory.root) if keys_place else None)
+
+
+def _restore(owner_dsn: str, where: str, place: Place, manifest: Manifest, wish: Wish, progress: Progress) -> Done:
+    points = parse(place, manifest, wish.to)
+    _refuse_past(owner_dsn, where)
+    migrate(owner_dsn)
+    with open_empty(owner_dsn, where=where) as target:
+        restoring = Restoring(
+            place, manifest, target, points=points, derived_claims=wish.derived_claims, progress=progress
+        )
+        ledgers = restoring.run()
+    analyze(owner_dsn)
+    return Done(manifest, ledgers, None)
+
+
+def _refuse_past(owner_dsn: str, where: str) -> None:
+    """Before anything is touched, migrations included."""
+    with psycopg.connect(owner_dsn) as connection:
+        found = connection.execute("SELECT to_regclass('ledger.heads') IS NOT NULL").fetchone()
+        if found and found[0]:
+            refuse_past(connection, where=where)
+
+
+@contextmanager
+def _postgres_for(directory: DataDirectory) -> Iterator[str]:
+    """The owner's DSN of the directory's PostgreSQL, which runs meanwhile.
+
+    A directory that was made for this restore bears a mark until it is whole: nothing starts in it. When the restore
+    is refused it is removed again; when it is killed, another restore begins anew.
+    """
+    existed = directory.root.exists()
+    directory.prepare(to_restore=True)
+    if not directory.lock():
+        raise DirectoryInUse(directory.root)
+    postgres = EmbeddedPostgres(directory.root)
+    is_ours = directory.restoring.exists() or not postgres.data.exists()
+    try:
+        if is_ours:
+            _remove(postgres.data)
+            write_json(directory.restoring, {})
+        with _running(postgres):
+            yield postgres.dsn(OWNER, DATABASE)
+        directory.restoring.unlink(missing_ok=True)
+    except BaseException:
+        if is_ours:
+            _remove(postgres.data)
+            directory.restoring.unlink(missing_ok=True)
+            if not existed:
+                _remove(directory.root)
+        raise
+    finally:
+        directory.unlock()
+
+
+@contextmanager
+def _running(postgres: EmbeddedPostgres) -> Iterator[None]:
+    postgres.initialise()
+    program = postgres.program()
+    process = launch(program)
+    try:
+        wait_until_ready(program, process)
+        yield
+    finally:
+        stop(program, process)
+
+
+def _remove(directory: Path) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
