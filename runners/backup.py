@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger import merkle
 from ledger.backup.errors import BackupDiverged, LedgerDamaged
-from ledger.backup.manifest import Growth, Manifest, Segment, StoredObject, WorkspaceBackup
+from ledger.backup.manifest import (
+    DeploymentBackup,
+    Manifest,
+    Segment,
+    SignedStretch,
+    StoredObject,
+    WorkspaceBackup,
+)
 from ledger.backup.segment import Compressor, lines
-from ledger.backup.tables import growing, whole
+from ledger.backup.tables import whole
 from runners import catalog
 
 if TYPE_CHECKING:
@@ -59,9 +66,10 @@ class _Backup:
             made_at, schema = source.now(), source.schema()
             heads = source.heads()
             self._check_continuity({head.workspace_id: head for head in heads})
-            tables = {table.table: self._whole(table.table) for table in whole()}
+            tables = {table: self._whole(table) for table in whole()}
+            deployment = source.deployment()
             claims = {head.workspace_id: self._claims(head) for head in heads}
-            limits = {head.workspace_id: self._last_keys(head.workspace_id) for head in heads}
+            signed = {head.workspace_id: source.signed(head.workspace_id) for head in heads}
         kept = {head.workspace_id: self._kept(head) for head in heads}
         self._progress.start(sum(head.position - _end(kept[head.workspace_id]) for head in heads))
         manifest = Manifest(
@@ -70,10 +78,11 @@ class _Backup:
             everline=version("everline"),
             schema=schema,
             workspaces=tuple(
-                self._workspace(head, kept[head.workspace_id], claims[head.workspace_id], limits[head.workspace_id])
+                self._workspace(head, kept[head.workspace_id], claims[head.workspace_id], signed[head.workspace_id])
                 for head in heads
             ),
             tables=tables,
+            deployment=deployment and DeploymentBackup(deployment.id, deployment.name, deployment.public_key.hex()),
             keys=keys,
         )
         catalog.publish(self._place, manifest)
@@ -98,15 +107,12 @@ class _Backup:
             return known.claims, known.claims_sha256
         return self._source.claims(head.workspace_id)
 
-    def _last_keys(self, workspace_id: UUID) -> dict[str, int]:
-        return {table.table: self._source.last_key(table.table, table.key, workspace_id) for table in growing()}
-
     def _kept(self, head: LedgerHead) -> list[Segment]:
         known = self._known.get(head.workspace_id)
         return _worth_keeping(known.segments if known else (), head.position)
 
     def _workspace(
-        self, head: LedgerHead, segments: list[Segment], claims: tuple[int, str], limits: dict[str, int]
+        self, head: LedgerHead, segments: list[Segment], claims: tuple[int, str], signed: Position
     ) -> WorkspaceBackup:
         folder = f"segments/{head.workspace_id.hex}"
         while (after := _end(segments)) < head.position:
@@ -126,9 +132,7 @@ class _Backup:
             claims=claims[0],
             claims_sha256=claims[1],
             open_commands=self._open_commands(head, folder),
-            growing={
-                table.table: self._grown(table.table, table.key, head.workspace_id, limits) for table in growing()
-            },
+            checkpoints=self._checkpoints(head.workspace_id, folder, signed),
         )
 
     def _segment(self, head: LedgerHead, folder: str, after: Position, frontier: list[bytes]) -> Segment:
@@ -162,18 +166,21 @@ class _Backup:
         compressor, rows = _compressed(self._source.open_commands(head.workspace_id, head=head.position))
         return self._put(f"{folder}/{head.position:012d}.open.csv", compressor.finish(), rows=rows) if rows else None
 
-    def _grown(self, table: str, key: str, workspace_id: UUID, limits: dict[str, int]) -> tuple[Growth, ...]:
+    def _checkpoints(self, workspace_id: UUID, folder: str, until: Position) -> tuple[SignedStretch, ...]:
         known = self._known.get(workspace_id)
-        parts = known.growing.get(table, ()) if known else ()
-        after, until = parts[-1].last if parts else 0, limits[table]
+        stretches = known.checkpoints if known else ()
+        after = stretches[-1].last if stretches else 0
         if until <= after:
-            return parts
-        pieces = self._source.added(table, key, workspace_id, after=after, until=until)
-        name = f"segments/{workspace_id.hex}/{after + 1:012d}-{until:012d}.{table}"
-        return (*parts, Growth(until, self._store(name, pieces)))
+            return stretches
+        pieces = self._source.checkpoints(workspace_id, after=after, until=until)
+        return (*stretches, SignedStretch(until, self._store(f"{folder}/{after:012d}-{until:012d}.signed", pieces)))
 
     def _whole(self, table: str) -> StoredObject:
-        return self._store(f"tables/{table}", self._source.whole(table))
+        compressor, rows = _compressed(self._source.whole(table))
+        content = compressor.finish()
+        known = self._previous.tables.get(table) if self._previous else None
+        is_known = known is not None and known.sha256 == sha256(content).hexdigest()
+        return known if known and is_known else self._put(f"tables/{table}.csv", content, rows=rows)
 
     def _store(self, name: str, pieces: Iterable[bytes]) -> StoredObject:
         compressor, rows = _compressed(pieces)

@@ -6,12 +6,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runners.errors import LedgerAway, Refused
 from runners.settings import default_data_dir
+
+if TYPE_CHECKING:
+    from ledger.checkpoint import VerifierKey
 
 EXIT_DAMAGED = 3
 
@@ -32,6 +35,7 @@ Dsn = Annotated[
     str | None, typer.Option(help="Its PostgreSQL, when it is not in a data directory.", envvar="EVERLINE_DSN")
 ]
 Number = Annotated[int | None, typer.Option("--backup", min=1, help="Which backup; the last one unless told.")]
+Trust = Annotated[str | None, typer.Option(help="The deployment's verifier key: only what it signed is accepted.")]
 Json = Annotated[bool, typer.Option("--json", help="The answer for programs.")]
 
 
@@ -72,9 +76,9 @@ def list_backups(place: Where, data_dir: DataDir, dsn: Dsn = None, as_json: Json
 
 
 @app.command()
-def verify(place: Where, number: Number = None, as_json: Json = False) -> None:
+def verify(place: Where, number: Number = None, trust: Trust = None, as_json: Json = False) -> None:
     """Read a backup whole and check every byte, without restoring; exit code 3 when something is wrong."""
-    from ledger.backup.errors import BackupDamaged, BackupIncomplete
+    from ledger.backup.errors import BackupDamaged, BackupIncomplete, CheckpointContradicted, KeyUntrusted
     from runners import backup_reading, backup_report, catalog
     from runners.place import Place
     from runners.progress import Progress
@@ -83,8 +87,8 @@ def verify(place: Where, number: Number = None, as_json: Json = False) -> None:
         found = Place(place, must_exist=True)
         try:
             manifest = catalog.load(found, number)
-            verified = backup_reading.verify(found, manifest, progress=Progress("verify"))
-        except (BackupDamaged, BackupIncomplete) as error:
+            verified = backup_reading.verify(found, manifest, trusted=_key(trust), progress=Progress("verify"))
+        except (BackupDamaged, BackupIncomplete, CheckpointContradicted, KeyUntrusted) as error:
             print(f"error: {error} [{error.code}]", file=sys.stderr)
             raise typer.Exit(EXIT_DAMAGED) from None
     backup_report.verified(manifest, verified, as_json=as_json)
@@ -99,6 +103,7 @@ def restore(
     number: Number = None,
     keys_from: Annotated[str | None, typer.Option(help="Where --keys-to put the key files.")] = None,
     reason: Annotated[str, typer.Option(help="Recorded in every restored ledger.")] = "",
+    trust: Trust = None,
     derived_claims: Annotated[
         bool, typer.Option("--derived-claims", help="Take the claims that follow from the events.")
     ] = False,
@@ -110,11 +115,17 @@ def restore(
     from runners.progress import Progress
     from runners.restore_into import Wish, restore_into
 
-    wish = Wish(to, number=number, reason=reason, derived_claims=derived_claims)
     with _named_errors(into):
+        wish = Wish(to, number=number, reason=reason, trusted=_key(trust), derived_claims=derived_claims)
         keys = Place(keys_from, must_exist=True) if keys_from else None
         done = restore_into(into, Place(place, must_exist=True), wish, keys_place=keys, progress=Progress("restore"))
     backup_report.restored(done, into, as_json=as_json)
+
+
+def _key(written: str | None) -> VerifierKey | None:
+    from ledger.checkpoint import parse_key
+
+    return parse_key(written) if written else None
 
 
 def _dsn(data_dir: Path, dsn: str | None) -> str:
@@ -131,10 +142,11 @@ def _named_errors(where: object) -> Iterator[None]:
     from commands.changes import BrokenHistory
     from ledger.backup.errors import BackupError
     from ledger.errors import SchemaNewer, UnknownEventType
+    from ledger.proof_errors import ProofError
 
     try:
         yield
-    except BackupError as error:
+    except (BackupError, ProofError) as error:
         raise Refused(error.code, str(error)) from error
     except (UnknownEventType, SchemaNewer) as error:
         raise Refused("backup_newer", str(error)) from error

@@ -45,7 +45,7 @@ class Place:
         """An object. Raises BackupIncomplete when it is gone."""
         try:
             return bytes(obstore.get(self._store, name).bytes())
-        except NotFoundError:
+        except (NotFoundError, FileNotFoundError):
             raise BackupIncomplete(name) from None
         except (BaseError, OSError) as error:
             raise PlaceUnusable(self.where, _words(error)) from error

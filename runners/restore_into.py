@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 
+from ledger.checkpoint import VerifierKey
 from ledger.postgres.copy_in import analyze, open_empty, refuse_past
 from ledger.postgres.migrate import migrate
+from ledger.signing import KeyFile
 from runners import catalog, keys
+from runners.backup_checkpoints import deployment_of, refuse_untrusted
 from runners.data_directory import DataDirectory
 from runners.embedded import DATABASE, OWNER, EmbeddedPostgres
 from runners.errors import DirectoryInUse
 from runners.files import write_json
 from runners.processes import launch, stop, wait_until_ready
-from runners.restore import Restored, Restoring
+from runners.restore import Restored, Restoring, Terms
 from runners.restore_points import parse
 
 if TYPE_CHECKING:
@@ -33,6 +36,7 @@ class Wish(NamedTuple):
     to: Sequence[str]
     number: int | None
     reason: str
+    trusted: VerifierKey | None
     derived_claims: bool
 
 
@@ -51,21 +55,30 @@ def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | Non
         return _restore(into, "the database", place, manifest, wish, progress)
     directory = DataDirectory(Path(into))
     with _postgres_for(directory) as owner_dsn:
+        brought = _bring_keys(keys_place, directory, manifest) if keys_place else None
         done = _restore(owner_dsn, str(directory.root), place, manifest, wish, progress)
-        return done._replace(keys=keys.bring_back(keys_place, directory.root) if keys_place else None)
+        return done._replace(keys=brought)
 
 
 def _restore(owner_dsn: str, where: str, place: Place, manifest: Manifest, wish: Wish, progress: Progress) -> Done:
     points = parse(place, manifest, wish.to)
+    terms = Terms(points, reason=wish.reason, trusted=wish.trusted, derived_claims=wish.derived_claims)
     _refuse_past(owner_dsn, where)
     migrate(owner_dsn)
     with open_empty(owner_dsn, where=where) as target:
-        restoring = Restoring(
-            place, manifest, target, points=points, derived_claims=wish.derived_claims, progress=progress
-        )
-        ledgers = restoring.run()
+        ledgers = Restoring(place, manifest, target, terms=terms, progress=progress).run()
     analyze(owner_dsn)
     return Done(manifest, ledgers, None)
+
+
+def _bring_keys(place: Place, directory: DataDirectory, manifest: Manifest) -> keys.Stored:
+    """Raises KeyUntrusted when they are the keys of another deployment."""
+    brought = keys.bring_back(place, directory.root)
+    deployment = deployment_of(manifest)
+    if deployment is not None and directory.signing_key.exists():
+        public_key = KeyFile(directory.signing_key).public_key
+        refuse_untrusted(deployment, VerifierKey(deployment.name, public_key))
+    return brought
 
 
 def _refuse_past(owner_dsn: str, where: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from ledger.backup.errors import PositionBeyondBackup, PositionInsideBatch
 from ledger.events.workspace import WorkspaceCreated
 from ledger.values import CONTROL_WORKSPACE, Position
+from runners.backup_checkpoints import Checked
 from runners.backup_reading import read_log
 from runners.errors import InvalidPoint, UnknownWorkspace
 
@@ -79,7 +80,7 @@ def refuse_inside_batch(last: Entry | None, following: Entry) -> None:
 def _names(place: Place, control: WorkspaceBackup | None) -> dict[str, UUID]:
     """Workspaces by the names under which the control ledger knows them."""
     names = {CONTROL_NAME: CONTROL_WORKSPACE}
-    for entry in read_log(place, control, []) if control else ():
+    for entry in read_log(place, control, [], Checked((), control, None)) if control else ():
         if entry.stored.type == WorkspaceCreated.type:
             created = msgspec.json.decode(entry.stored.data)
             names[created["name"]] = UUID(entry.stored.stream.partition("/")[2])

@@ -119,3 +119,25 @@ class NotEmpty(BackupError):
     def __init__(self, where: str, *, events: int) -> None:
         self.where, self.events = where, events
         super().__init__(f"{where} holds {events} events already; restore into an empty deployment")
+
+
+class CheckpointContradicted(BackupError):
+    """A signed checkpoint says otherwise than the events of the backup: one of them was exchanged."""
+
+    code = "checkpoint_contradicted"
+
+    def __init__(self, workspace_id: UUID, *, position: Position, reason: str) -> None:
+        self.workspace_id, self.position, self.reason = workspace_id, position, reason
+        super().__init__(
+            f"the signed checkpoint of workspace {workspace_id} at position {position} contradicts the backup: {reason}"
+        )
+
+
+class KeyUntrusted(BackupError):
+    """The checkpoints of the backup are signed by somebody else than one trusts."""
+
+    code = "wrong_key"
+
+    def __init__(self, trusted: str, *, found: str) -> None:
+        self.trusted, self.found = trusted, found
+        super().__init__(f"the backup is signed by {found or 'nobody'}, not by {trusted}")

@@ -38,11 +38,19 @@ class Segment(msgspec.Struct, frozen=True):
     frontier: str
 
 
-class Growth(msgspec.Struct, frozen=True):
-    """New rows of a growing table, up to and including `last` of its key."""
+class SignedStretch(msgspec.Struct, frozen=True):
+    """The checkpoints that were signed since the stretch before, up to and including that of size `last`."""
 
-    last: int
+    last: Position
     rows: StoredObject
+
+
+class DeploymentBackup(msgspec.Struct, frozen=True):
+    """Who signed the checkpoints; the key in hexadecimal."""
+
+    id: UUID
+    name: str
+    public_key: str
 
 
 class WorkspaceBackup(msgspec.Struct, frozen=True):
@@ -57,11 +65,12 @@ class WorkspaceBackup(msgspec.Struct, frozen=True):
     claims: int
     claims_sha256: str
     open_commands: StoredObject | None = None
-    growing: dict[str, tuple[Growth, ...]] = {}
+    checkpoints: tuple[SignedStretch, ...] = ()
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One backup. `schema` is the database's, `made_at` when the snapshot was taken."""
+    """One backup. `schema` is the database's, `made_at` when the snapshot was taken, `deployment` None if nothing was
+    ever signed, `keys` where the key files went, if anywhere."""
 
     number: int
     made_at: datetime
@@ -69,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True):
     schema: int
     workspaces: tuple[WorkspaceBackup, ...]
     tables: dict[str, StoredObject]
+    deployment: DeploymentBackup | None
     keys: str
 
     @property

@@ -24,10 +24,9 @@ LEVEL = 1
 """The fastest: a backup should not compete with the system it backs up."""
 
 PIECE_BYTES_MIN = 64 << 10
-INFLATED_BYTES_MAX = 1 << 20
+PIECE_BYTES_MAX = 1 << 20
+SEARCHED_BYTES_MAX = 64
 LEAF_DIGITS = 2 * merkle.HASH_BYTES
-
-_NOT_DEFLATE = "it cannot be decompressed"
 
 
 class StoredEntry(msgspec.Struct, frozen=True):
@@ -50,10 +49,9 @@ class StoredEntry(msgspec.Struct, frozen=True):
 
 
 class Entry(NamedTuple):
-    """One line: what the tree's leaf covers, that leaf, and the fields."""
+    """One line: the leaf in the tree, and the fields that it covers."""
 
     leaf: bytes
-    canonical: bytes
     stored: StoredEntry
 
 
@@ -98,19 +96,19 @@ def lines(entries: Iterable[tuple[bytes, bytes]]) -> bytes:
     return b"".join([b"%s %s\n" % (leaf.hex().encode(), canonical) for leaf, canonical in entries])
 
 
-def inflate(name: str, compressed: bytes) -> Iterator[bytes]:
+def inflate(name: str, compressed: bytes, *, piece_bytes_max: int = PIECE_BYTES_MAX) -> Iterator[bytes]:
     """The object's content in bounded pieces. Raises BackupDamaged where it does not decompress, or ends early."""
     inflater = zlib.decompressobj(GZIP)
     try:
         while not inflater.eof:
-            piece = inflater.decompress(compressed, INFLATED_BYTES_MAX)
+            piece = inflater.decompress(compressed, piece_bytes_max)
             compressed = inflater.unconsumed_tail
             if piece:
                 yield piece
             elif not compressed and not inflater.eof:
                 raise BackupDamaged(name, "it ends too early")
     except zlib.error:
-        raise BackupDamaged(name, _NOT_DEFLATE) from None
+        raise BackupDamaged(name, "it cannot be decompressed") from None
 
 
 def read(name: str, compressed: bytes, *, first: Position, workspace_id: str) -> Iterator[Entry]:
@@ -118,20 +116,32 @@ def read(name: str, compressed: bytes, *, first: Position, workspace_id: str) ->
 
     Raises BackupDamaged with the position of the first line that is not what was written.
     """
-    position = first - 1
     try:
-        for line in _split(name, compressed):
-            position += 1
+        for position, line in enumerate(_split(name, inflate(name, compressed)), start=first):
             yield _entry(name, line, position, workspace_id)
     except BackupDamaged as damage:
         if damage.position is not None:
             raise
-        raise BackupDamaged(name, damage.reason, position=position + 1) from None
+        position = _first_damaged(name, compressed, first, workspace_id)
+        raise BackupDamaged(name, damage.reason, position=position) from None
 
 
-def _split(name: str, compressed: bytes) -> Iterator[bytes]:
+def _first_damaged(name: str, compressed: bytes, first: Position, workspace_id: str) -> Position:
+    """Where an object that does not decompress begins to be damaged: read in small pieces, because what the failed
+    one held is lost."""
+    position = first
+    try:
+        for line in _split(name, inflate(name, compressed, piece_bytes_max=SEARCHED_BYTES_MAX)):
+            _entry(name, line, position, workspace_id)
+            position += 1
+    except BackupDamaged:
+        pass
+    return position
+
+
+def _split(name: str, pieces: Iterable[bytes]) -> Iterator[bytes]:
     rest = b""
-    for piece in inflate(name, compressed):
+    for piece in pieces:
         *whole, rest = (rest + piece).split(b"\n")
         yield from whole
     if rest:
@@ -149,4 +159,9 @@ def _entry(name: str, line: bytes, position: Position, workspace_id: str) -> Ent
         raise BackupDamaged(name, str(error), position=position) from None
     if stored.position != position or stored.workspace_id != workspace_id:
         raise BackupDamaged(name, f"position {stored.position} of {stored.workspace_id} is there", position=position)
-    return Entry(leaf, canonical, stored)
+    return Entry(leaf, stored)
+
+
+def entry_of(canonical: bytes) -> Entry:
+    """A canonical envelope as an entry of the log."""
+    return Entry(merkle.leaf_hash(canonical), _decoder.decode(canonical))

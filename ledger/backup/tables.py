@@ -11,12 +11,11 @@ class Log(NamedTuple):
     table: str
 
 
-class Growing(NamedTuple):
-    """Rows are only ever added, and within a workspace `key` (a bigint that stands for a position) only grows: a
-    backup adds the rows that are new. A restore to an earlier position leaves out the rows beyond it."""
+class Checkpoints(NamedTuple):
+    """What was signed of each ledger: rows are only ever added, with growing sizes, and a backup adds the new ones. A
+    restored deployment keeps them as those of another one, which it witnessed."""
 
     table: str
-    key: str
 
 
 class Whole(NamedTuple):
@@ -32,21 +31,24 @@ class Derived(NamedTuple):
     how: str
 
 
-TABLES: tuple[Log | Growing | Whole | Derived, ...] = (
+TABLES: tuple[Log | Checkpoints | Whole | Derived, ...] = (
     Log("events"),
     Log("commands"),
     Derived("heads", "the last event says where a ledger stands; the Merkle frontier is computed from the leaves"),
     Derived("streams", "the highest version of each stream's events"),
     Derived("claims", "what the deciders say that the streams' states hold; compared with a digest of the table"),
     Derived("relays", "a restored ledger gets an epoch that no ledger before it had"),
+    Checkpoints("signed_checkpoints"),
+    Derived("deployment", "a restored deployment is another one to witnesses; the manifest names the one before"),
+    Derived("deployment_entries", "a restored deployment begins a log of its own"),
+    Derived("tiles", "the sealer computes them from the leaves"),
+    Derived("seal_refusals", "the sealer finds anew what it refuses"),
+    Whole("witnessed_deployments"),
+    Whole("witnessed_checkpoints"),
+    Whole("refused_checkpoints"),
 )
 
 
-def growing() -> tuple[Growing, ...]:
-    """The tables that backups add to."""
-    return tuple(table for table in TABLES if isinstance(table, Growing))
-
-
-def whole() -> tuple[Whole, ...]:
+def whole() -> tuple[str, ...]:
     """The tables that backups copy."""
-    return tuple(table for table in TABLES if isinstance(table, Whole))
+    return tuple(table.table for table in TABLES if isinstance(table, Whole))

@@ -13,7 +13,7 @@ from psycopg import sql
 from ledger import merkle
 from ledger.backup.errors import NotEmpty
 from ledger.postgres.copy_out import claims_digest
-from ledger.values import Position, StreamId
+from ledger.values import Position, StreamId, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ledger.backup.segment import Entry
+    from ledger.checkpoint import Checkpoint
 
 STREAM_EVENTS_PAGE = 5_000
 CLAIMS_PAGE = 10_000
@@ -36,10 +37,11 @@ SELECT workspace_id, stream_id, stream_kind, max(version) FROM ledger.events GRO
 HEADS = "INSERT INTO ledger.heads (workspace_id, position, clock, frontier) VALUES (%s, %s, %s, %s)"
 
 # Seconds since 2026: more than any earlier epoch, also that of a restore a minute ago, so that no message id that the
-# broker may still remember comes again. What was published before the backup is not published anew.
+# broker may still remember comes again. What was restored is not published anew, the record of the restore is.
 RELAYS = """
 INSERT INTO ledger.relays (workspace_id, position, epoch)
-SELECT workspace_id, position, extract(epoch FROM now() - timestamptz '2026-01-01 00:00Z')::integer FROM ledger.heads
+SELECT workspace_id, greatest(position - 1, 0), extract(epoch FROM now() - timestamptz '2026-01-01 00:00Z')::integer
+FROM ledger.heads
 """
 
 
@@ -65,7 +67,7 @@ class Target:
             write = copy.write_row
 
             def add(entry: Entry) -> None:
-                leaf, _, event = entry
+                leaf, event = entry
                 kind, _, stream = event.stream.partition("/")
                 write(
                     (
@@ -109,6 +111,38 @@ class Target:
     ) -> None:
         """Where a ledger stands from now on."""
         self._connection.execute(HEADS, (workspace_id, position, clock or "-infinity", merkle.pack(frontier)))
+
+    def now(self) -> datetime:
+        """PostgreSQL's clock: the one that events are timed by."""
+        row = self._connection.execute("SELECT clock_timestamp()").fetchone()
+        moment: datetime = row[0] if row else utc_now()
+        return moment
+
+    def command_of(self, entry: Entry) -> None:
+        """The command that one event was all of."""
+        event = entry.stored
+        kind, _, stream = event.stream.partition("/")
+        self._connection.execute(
+            "INSERT INTO ledger.commands (workspace_id, command_id, request_hash, first_position, last_position,"
+            " stream_kind, stream_id) VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            (event.workspace_id, event.command_id, entry.leaf, event.position, event.position, kind, stream),
+        )
+
+    def witness(self, name: str, public_key: bytes) -> None:
+        """The deployment whose history this was is another one from now on, whose checkpoints are known here."""
+        self._connection.execute(
+            "INSERT INTO ledger.witnessed_deployments (name, public_key) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (name, public_key),
+        )
+
+    def witnessed(self, checkpoints: Iterable[tuple[Checkpoint, str, str]]) -> None:
+        """Its checkpoints, with their notes and the times of signing."""
+        columns = "origin, size, root, note, witnessed_at"
+        with self._connection.cursor().copy(
+            f"COPY ledger.witnessed_checkpoints ({columns}) FROM STDIN".encode()
+        ) as copy:
+            for checkpoint, note, signed_at in checkpoints:
+                copy.write_row((checkpoint.origin, checkpoint.size, checkpoint.root, note, signed_at))
 
     def derive(self) -> None:
         """The tables that follow from the log by SQL alone."""

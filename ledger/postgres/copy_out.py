@@ -16,6 +16,7 @@ from psycopg import sql
 from ledger import merkle
 from ledger.backup.errors import LedgerDamaged
 from ledger.codec import canonical
+from ledger.deployment import Deployment
 from ledger.postgres.read import COLUMNS, envelope
 from ledger.values import Position
 
@@ -129,24 +130,26 @@ class Source:
             head=head,
         )
 
-    def added(
-        self, table: str, key: str, workspace_id: UUID, *, after: int, until: int | None = None
-    ) -> Iterator[bytes]:
-        """The rows of a growing table beyond a key; CSV."""
+    def deployment(self) -> Deployment | None:
+        """Who signs here; None before anything was signed."""
+        row = self._connection.execute("SELECT id, name, public_key FROM ledger.deployment").fetchone()
+        return Deployment(*row) if row else None
+
+    def checkpoints(self, workspace_id: UUID, *, after: Position, until: Position) -> Iterator[bytes]:
+        """The checkpoints of a ledger that were signed for sizes in (after, until]; CSV."""
         return self._copy(
-            "SELECT * FROM ledger.{table} WHERE workspace_id = {workspace} AND {key} > {after} AND {key} <= {until}"
-            " ORDER BY {key}",
+            "SELECT size, note, signed_at FROM ledger.signed_checkpoints WHERE log_id = {workspace}"
+            " AND size > {after} AND size <= {until} ORDER BY size",
             workspace=workspace_id,
             after=after,
             until=until,
-            table=sql.Identifier(table),
-            key=sql.Identifier(key),
         )
 
-    def last_key(self, table: str, key: str, workspace_id: UUID) -> int:
-        """The highest key of a growing table, 0 without rows."""
-        query = sql.SQL("SELECT coalesce(max({}), 0) FROM ledger.{} WHERE workspace_id = {}")
-        return int(self._one(query.format(sql.Identifier(key), sql.Identifier(table), sql.Literal(workspace_id)))[0])
+    def signed(self, workspace_id: UUID) -> Position:
+        """The size of the last signed checkpoint of a ledger, 0 without any."""
+        query = "SELECT coalesce(max(size), 0) FROM ledger.signed_checkpoints WHERE log_id = %s"
+        row = self._connection.execute(query, (workspace_id,)).fetchone()
+        return int(row[0]) if row else 0
 
     def whole(self, table: str) -> Iterator[bytes]:
         """All rows of a table; CSV."""

@@ -41,6 +41,10 @@ Dsn = Annotated[
 Number = Annotated[
     int | None, typer.Option("--backup", metavar="NUMBER", min=1, help="Which backup; the last one unless told.")
 ]
+Trust = Annotated[
+    str | None,
+    typer.Option("--trust", metavar="KEY", help="The deployment's verifier key: only what it signed is accepted."),
+]
 Json = Annotated[bool, typer.Option("--json", help="The answer for programs.")]
 
 
@@ -68,9 +72,9 @@ def list_backups(place: Place, data_dir: DataDir = None, dsn: Dsn = None, as_jso
 
 
 @app.command()
-def verify(place: Place, number: Number = None, as_json: Json = False) -> None:
+def verify(place: Place, number: Number = None, trust: Trust = None, as_json: Json = False) -> None:
     """Check every byte of a backup without restoring it; exit code 3 when something is wrong."""
-    options = _given({"--backup": number})
+    options = _given({"--backup": number, "--trust": trust})
     become_operator("backup", "verify", place, data_dir=None, options=options, flags={"--json": as_json})
 
 

@@ -36,6 +36,10 @@ def restore(
         str | None, typer.Option("--keys-from", metavar="DIR|URL", help="Where --keys-to put the key files.")
     ] = None,
     reason: Annotated[str, typer.Option("--reason", help="Why; it is recorded in every restored ledger.")] = "",
+    trust: Annotated[
+        str | None,
+        typer.Option("--trust", metavar="KEY", help="The deployment's verifier key: only what it signed is accepted."),
+    ] = None,
     derived_claims: Annotated[
         bool,
         typer.Option("--derived-claims", help="Take the claims that follow from the events, whatever was there."),
@@ -43,7 +47,7 @@ def restore(
     as_json: Annotated[bool, typer.Option("--json", help="The answer for programs.")] = False,
 ) -> None:
     """Restore a backup into an empty deployment, checking every event on the way; or change nothing."""
-    given = {"--into": into, "--backup": number, "--keys-from": keys_from, "--reason": reason or None}
+    given = {"--into": into, "--backup": number, "--keys-from": keys_from, "--reason": reason or None, "--trust": trust}
     become_operator(
         "restore",
         place,
