@@ -50,6 +50,13 @@ DataDir = Annotated[
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where the gateway listens.", envvar="EVERLINE_PORT")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as everything runs in the background.")]
 Bootstrap = Annotated[bool, typer.Option("--bootstrap", help="Also make the default workspace and its stack.")]
+WalArchive = Annotated[
+    Path | None,
+    typer.Option(
+        help="A directory on another disk that has every commit too before it is acknowledged.",
+        envvar="EVERLINE_WAL_ARCHIVE",
+    ),
+]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -58,12 +65,12 @@ app.command()(backup_commands.restore)
 
 
 @app.command()
-def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False) -> None:
+def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False, wal_archive: WalArchive = None) -> None:
     """Start PostgreSQL, NATS, the gateway and the runners in one data directory."""
     from runners import lifecycle, presentation
 
     start = lifecycle.up_detached if detach else lifecycle.up
-    running = start(SupervisorSettings(data_dir, port), presentation.print_change)
+    running = start(SupervisorSettings(data_dir, port, wal_archive), presentation.print_change)
     if running is not None:
         presentation.print_status(running)
 

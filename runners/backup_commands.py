@@ -113,13 +113,19 @@ def restore(
     from runners import backup_report
     from runners.place import Place
     from runners.progress import Progress
-    from runners.restore_into import Wish, restore_into
+    from runners.restore_into import Wish, replay_into, restore_into
+    from runners.wal_archive import is_archive
 
+    if is_archive(place):
+        if to or number:
+            raise typer.BadParameter("an archived log is replayed to its end", param_hint="--to, --backup")
+        with _named_errors(into):
+            return backup_report.replayed(replay_into(into, place), into, as_json=as_json)
     with _named_errors(into):
         wish = Wish(to, number=number, reason=reason, trusted=_key(trust), derived_claims=derived_claims)
         keys = Place(keys_from, must_exist=True) if keys_from else None
         done = restore_into(into, Place(place, must_exist=True), wish, keys_place=keys, progress=Progress("restore"))
-    backup_report.restored(done, into, as_json=as_json)
+    return backup_report.restored(done, into, as_json=as_json)
 
 
 def _key(written: str | None) -> VerifierKey | None:

@@ -109,6 +109,18 @@ def restored(done: Done, into: str, *, as_json: bool) -> None:
     return None
 
 
+def replayed(heads: dict[UUID, Position], into: str, *, as_json: bool) -> None:
+    """A PostgreSQL that was brought back from its log."""
+    if as_json:
+        return _print_json({"positions": {str(workspace): position for workspace, position in heads.items()}})
+    print_line(
+        f"replayed the log into {into} up to its last commit: {_count(sum(heads.values()), 'event')} of"
+        f" {_count(len(heads), 'ledger')}"
+    )
+    print_line("the archive ends here: start with another --wal-archive, or without one")
+    return None
+
+
 def _unsaved(newest: Manifest, now: dict[UUID, Position]) -> int:
     known = {workspace.id: workspace.position for workspace in newest.workspaces}
     return sum(position - known.get(workspace_id, 0) for workspace_id, position in now.items())

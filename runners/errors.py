@@ -231,3 +231,43 @@ class DirectoryInUse(RunnerError):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         super().__init__(f"Everline runs from {directory}; stop it with `everline down`, or choose another directory")
+
+
+class ArchiveForeign(RunnerError):
+    """The archive has the log of another PostgreSQL, or of this one before it was restored."""
+
+    code = "wal_archive_foreign"
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"{directory} holds another PostgreSQL's log; choose a new directory with --wal-archive")
+
+
+class ArchiveUnusable(RunnerError):
+    """The archive's directory cannot be written."""
+
+    code = "wal_archive_unusable"
+
+    def __init__(self, directory: Path, reason: str) -> None:
+        self.directory, self.reason = directory, reason
+        super().__init__(f"{directory} cannot be used as an archive: {reason}")
+
+
+class ArchiveIncomplete(RunnerError):
+    """A part of the archived log is missing or damaged."""
+
+    code = "wal_archive_incomplete"
+
+    def __init__(self, directory: Path, *, reason: str) -> None:
+        self.directory, self.reason = directory, reason
+        super().__init__(f"the archive {directory} cannot be replayed to its end: {reason}")
+
+
+class PostgresExists(RunnerError):
+    """A log is only replayed where there is no PostgreSQL, whatever it holds."""
+
+    code = "deployment_not_empty"
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        super().__init__(f"{directory} exists; move it away, or choose another directory")

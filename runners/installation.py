@@ -9,10 +9,12 @@ import dataclasses
 import http.client
 import os
 import sys
+from pathlib import Path
 
 from runners.data_directory import DataDirectory
 from runners.embedded import APP, DATABASE, LOOPBACK, OWNER, EmbeddedNats, EmbeddedPostgres
 from runners.processes import Program
+from runners.wal_archive import SETTINGS, WalArchive
 
 READY_SECONDS_MAX = 2.0
 READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
@@ -25,16 +27,19 @@ OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_
 class Installation:
     """The embedded servers and the Python programs of one data directory."""
 
-    def __init__(self, directory: DataDirectory, port: int) -> None:
+    def __init__(self, directory: DataDirectory, port: int, wal_archive: Path | None = None) -> None:
         self.directory = directory
         self.port = port
         self.url = f"http://{LOOPBACK}:{port}"
-        self._postgres = EmbeddedPostgres(directory.root)
+        self._postgres = EmbeddedPostgres(directory.root, SETTINGS if wal_archive else None)
+        self.archive = WalArchive(wal_archive, self._postgres) if wal_archive else None
         self._nats = EmbeddedNats(directory.root)
 
     def servers(self) -> list[Program]:
         """PostgreSQL, made on the first start, and nats-server. Needs the directory's lock."""
         self._postgres.initialise()
+        if self.archive is not None:
+            self.archive.prepare()
         return [self._postgres.program(), self._nats.program()]
 
     def migration(self) -> Program:

@@ -17,15 +17,20 @@ from ledger.signing import KeyFile
 from runners import catalog, keys
 from runners.backup_checkpoints import deployment_of, refuse_untrusted
 from runners.data_directory import DataDirectory
-from runners.embedded import DATABASE, OWNER, EmbeddedPostgres
-from runners.errors import DirectoryInUse
+from runners.embedded import EmbeddedPostgres
+from runners.errors import DirectoryInUse, PostgresExists
 from runners.files import write_json
 from runners.processes import launch, stop, wait_until_ready
 from runners.restore import Restored, Restoring, Terms
 from runners.restore_points import parse
+from runners.wal_archive import WalArchive
+from runners.wal_restore import restore_wal
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from ledger.backup.manifest import Manifest
+    from ledger.values import Position
     from runners.place import Place
     from runners.progress import Progress
 
@@ -54,10 +59,19 @@ def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | Non
     if "dbname=" in into or into.startswith(("postgres://", "postgresql://")):
         return _restore(into, "the database", place, manifest, wish, progress)
     directory = DataDirectory(Path(into))
-    with _postgres_for(directory) as owner_dsn:
+    with _directory_for(directory) as postgres, _running(postgres):
         brought = _bring_keys(keys_place, directory, manifest) if keys_place else None
-        done = _restore(owner_dsn, str(directory.root), place, manifest, wish, progress)
+        done = _restore(postgres.owner_dsn(), str(directory.root), place, manifest, wish, progress)
         return done._replace(keys=brought)
+
+
+def replay_into(into: str, where: str) -> dict[UUID, Position]:
+    """Replays an archived log; blocks until PostgreSQL stands where the log ends. Raises ArchiveIncomplete."""
+    directory = DataDirectory(Path(into))
+    with _directory_for(directory) as postgres:
+        if postgres.data.exists():
+            raise PostgresExists(postgres.data)
+        return restore_wal(WalArchive(Path(where), postgres), postgres)
 
 
 def _restore(owner_dsn: str, where: str, place: Place, manifest: Manifest, wish: Wish, progress: Progress) -> Done:
@@ -90,11 +104,11 @@ def _refuse_past(owner_dsn: str, where: str) -> None:
 
 
 @contextmanager
-def _postgres_for(directory: DataDirectory) -> Iterator[str]:
-    """The owner's DSN of the directory's PostgreSQL, which runs meanwhile.
+def _directory_for(directory: DataDirectory) -> Iterator[EmbeddedPostgres]:
+    """The directory's own PostgreSQL, which does not run.
 
-    A directory that was made for this restore bears a mark until it is whole: nothing starts in it. When the restore
-    is refused it is removed again; when it is killed, another restore begins anew.
+    A directory whose PostgreSQL is made for this restore bears a mark until it is whole: nothing starts in it. When
+    the restore is refused it is removed again; when it is killed, another restore begins anew.
     """
     existed = directory.root.exists()
     directory.prepare(to_restore=True)
@@ -104,10 +118,9 @@ def _postgres_for(directory: DataDirectory) -> Iterator[str]:
     is_ours = directory.restoring.exists() or not postgres.data.exists()
     try:
         if is_ours:
-            _remove(postgres.data)
             write_json(directory.restoring, {})
-        with _running(postgres):
-            yield postgres.dsn(OWNER, DATABASE)
+            _remove(postgres.data)
+        yield postgres
         directory.restoring.unlink(missing_ok=True)
     except BaseException:
         if is_ours:

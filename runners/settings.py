@@ -29,6 +29,7 @@ class SupervisorSettings:
 
     data_dir: Path
     port: int = PORT
+    wal_archive: Path | None = None
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
