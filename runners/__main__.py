@@ -5,7 +5,6 @@ This is the composition root: settings are read here, once, and passed down. Eac
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,18 +12,13 @@ from typing import Annotated
 
 import typer
 
-from runners import backup_commands
+from runners import backup_commands, programs
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
-    MigrationSettings,
     PlacementSettings,
-    SealerSettings,
-    Settings,
     SupervisorSettings,
-    WorkerSettings,
     default_data_dir,
-    read_settings,
 )
 
 EXIT_NOT_RUNNING = 1
@@ -103,15 +97,10 @@ def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
 @app.command()
 def migrate(bootstrap: Bootstrap = False) -> None:
     """Bring the databases at EVERLINE_OWNER_DSN and EVERLINE_OWNER_DSNS to this program's schema."""
-    from runners.migration import migrate_all
-
-    migrate_all(_settings(MigrationSettings).aliases())
     if bootstrap:
-        import asyncio
-
-        from runners.bootstrap import bootstrap as make_defaults
-
-        asyncio.run(make_defaults(_settings(WorkerSettings)))
+        programs.prepare()
+    else:
+        programs.migrate()
 
 
 @app.command()
@@ -127,7 +116,9 @@ def move(
     """Move a workspace to another PostgreSQL while it is written to."""
     from runners import operating
 
-    operating.move(data_dir, _settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source)
+    operating.move(
+        data_dir, programs.settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source
+    )
 
 
 @app.command()
@@ -135,7 +126,7 @@ def placements(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
     """Show every PostgreSQL and what lives on it."""
     from runners import operating
 
-    operating.show_placements(data_dir, _settings(PlacementSettings), as_json=output is OutputFormat.JSON)
+    operating.show_placements(data_dir, programs.settings(PlacementSettings), as_json=output is OutputFormat.JSON)
 
 
 @app.command()
@@ -147,41 +138,11 @@ def drop(
     """Delete what a move has left of a workspace."""
     from runners import operating
 
-    operating.drop(data_dir, _settings(PlacementSettings), workspace, on=on)
+    operating.drop(data_dir, programs.settings(PlacementSettings), workspace, on=on)
 
 
-@app.command()
-def relay() -> None:
-    """Carry events from the ledger to NATS."""
-    from runners import relay as program
-
-    program.main(_settings(WorkerSettings))
-
-
-@app.command()
-def projector() -> None:
-    """Keep the query tables up with the ledger."""
-    from runners import projector as program
-
-    program.main(_settings(WorkerSettings))
-
-
-@app.command()
-def sealer() -> None:
-    """Sign a checkpoint of every ledger that moved, about once a second."""
-    from runners import sealer as program
-
-    program.main(_settings(SealerSettings))
-
-
-def _settings(program: type[Settings]) -> Settings:
-    """What the program is told; a usage error when that is missing or wrong."""
-    from msgspec import ValidationError
-
-    try:
-        return read_settings(program, os.environ)
-    except ValidationError as error:
-        raise typer.BadParameter(str(error), param_hint="the environment") from None
+for program in (programs.relay, programs.projector, programs.sealer):
+    app.command()(program)
 
 
 def main() -> None:

@@ -12,6 +12,17 @@ class RunnerError(Exception):
     exit_status = 8
 
 
+class SettingsInvalid(RunnerError):
+    """A variable of the environment is missing or wrong; the reason names it."""
+
+    code = "settings_invalid"
+    exit_status = 2
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the environment: {reason}")
+
+
 class PortInUse(RunnerError):
     """Another program listens where the gateway should."""
 

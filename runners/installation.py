@@ -21,6 +21,7 @@ READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
 # The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
+PROGRAMS = "runners.programs"
 OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_DSNS_FILE")
 
 
@@ -48,7 +49,7 @@ class Installation:
         owner["EVERLINE_OWNER_DSN"] = self._postgres.dsn(OWNER, DATABASE)
         return Program(
             name="migrate",
-            command=_python("runners", "migrate", "--bootstrap"),
+            command=_python(PROGRAMS, "prepare"),
             environment={**self._environment(), **owner},
             log_path=self.directory.logs / "migrate.log",
             start_seconds_max=MIGRATE_SECONDS_MAX,
@@ -72,7 +73,7 @@ class Installation:
         return dataclasses.replace(self._worker("sealer"), environment=environment)
 
     def _worker(self, name: str) -> Program:
-        command = _python(GATEWAY) if name == GATEWAY else _python("runners", name)
+        command = _python(GATEWAY) if name == GATEWAY else _python(PROGRAMS, name)
         log_path = self.directory.logs / f"{name}.log"
         if name != GATEWAY:
             return Program(name=name, command=command, environment=self._environment(), log_path=log_path)
