@@ -33,9 +33,16 @@ class Relay:
     """Publishes one PostgreSQL's events. Run one at a time (the runner holds an advisory lock)."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[Any], reader: LedgerReader, jetstream: JetStreamContext, *, alias: str = MAIN
+        self,
+        pool: AsyncConnectionPool[Any],
+        reader: LedgerReader,
+        jetstream: JetStreamContext,
+        *,
+        alias: str = MAIN,
+        replicas: int = 1,
     ) -> None:
         self._alias = alias
+        self._replicas = replicas
         self._pool = pool
         self._reader = reader
         self._jetstream = jetstream
@@ -44,7 +51,7 @@ class Relay:
     async def start(self) -> None:
         """Makes sure that the stream exists and loads the checkpoints. A stream that had to be made anew gets a new
         epoch and the recent past."""
-        created = await broker.ensure_stream(self._jetstream, alias=self._alias)
+        created = await broker.ensure_stream(self._jetstream, alias=self._alias, replicas=self._replicas)
         async with self._pool.connection() as connection:
             if created:
                 await connection.execute(
