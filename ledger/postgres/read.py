@@ -15,7 +15,7 @@ from ledger.errors import PositionBeyondHead, WorkspaceElsewhere
 from ledger.values import Position, StreamId, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from psycopg_pool import AsyncConnectionPool
 
@@ -49,10 +49,13 @@ class RecordedCommand(NamedTuple):
 
 
 class LedgerReader:
-    """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool."""
+    """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool.
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    `readable` are the presences (`ledger.heads`) in which a ledger is answered for: a mover reads what arrives."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], *, readable: Collection[str] = READABLE) -> None:
         self._pool = pool
+        self._readable = readable
 
     async def head(self, workspace_id: UUID) -> Head:
         """The head of a ledger; position 0 for one without events. Raises WorkspaceElsewhere where a move has left
@@ -64,7 +67,7 @@ class LedgerReader:
         if not rows:
             return Head(0, None, b"")
         presence, *head = rows[0]
-        if presence not in READABLE:
+        if presence not in self._readable:
             raise WorkspaceElsewhere(workspace_id, presence=presence)
         return Head(*head)
 
@@ -73,7 +76,7 @@ class LedgerReader:
         rows = await self._rows(
             "SELECT workspace_id, position FROM ledger.heads WHERE presence = ANY(%s)"
             " AND (%s::uuid[] IS NULL OR workspace_id = ANY(%s))",
-            list(READABLE),
+            list(self._readable),
             *[None if workspaces is None else list(workspaces)] * 2,
         )
         return {row[0]: row[1] for row in rows}
