@@ -117,6 +117,7 @@ STATUS_BY_CODE = {
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
+    "ledger_disk_full": 503,
     "placement_away": 503,
     "placement_not_configured": 503,
     "workspace_moving": 503,
@@ -137,6 +138,7 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.PositionBeyondHead: "as_of_beyond_head",
     ledger.LedgerBusy: "ledger_busy",
     ledger.LedgerUnavailable: "ledger_unavailable",
+    ledger.LedgerDiskFull: "ledger_disk_full",
     ledger.UnknownEventType: "unknown_event_type",
     ledger.WorkspaceElsewhere: "workspace_moving",
     ledger.PlacementAway: "placement_away",
@@ -147,6 +149,7 @@ HINT_BY_CODE = {
     "as_of_beyond_head": "leave as_of away to see the present",
     "ledger_busy": "send the same request again in a moment, with the same Idempotency-Key",
     "ledger_unavailable": "send the same request again, with the same Idempotency-Key: nothing is done twice",
+    "ledger_disk_full": "somebody has to make room; then the same request goes through, with the same Idempotency-Key",
     INTERNAL: "report it with the request id; the gateway's log has the cause",
 }
 

@@ -83,6 +83,14 @@ async def _told_where_it_was_made(error: Exception) -> None:
     """Every failed call raises where it was made; the library's default would print the same again."""
 
 
+async def drop_stream(jetstream: JetStreamContext, *, alias: str) -> None:
+    """Gives up a stream that takes nothing any more, as one that met a full disk does; it holds only copies. Where the
+    broker cannot even do that, it is tried again by whoever comes next."""
+    with suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await jetstream.delete_stream(stream(alias))
+
+
 async def ensure_stream(jetstream: JetStreamContext, *, alias: str, replicas: int = 1) -> bool:
     """Creates the stream if it is not there, and gives it as many replicas as asked for. True if it was created, so
     that its past has to be told again."""

@@ -64,7 +64,8 @@ class Relay:
     async def catch_up(self, workspaces: set[UUID] | None = None) -> int:
         """Publishes what is new in these workspaces (or in all, when None); answers how many events.
 
-        Raises nats errors when the broker does not acknowledge: the checkpoint stays, the caller starts again.
+        Raises nats errors when the broker does not acknowledge: the checkpoint stays, the caller starts again. A stream
+        on one server that takes nothing for PUBLISH_TIMEOUT_SECONDS is given up before: the next start makes it anew.
         """
         heads = await self._reader.heads(workspaces)
         published = 0
@@ -79,7 +80,12 @@ class Relay:
     async def _publish_next(self, workspace_id: UUID, *, until: Position) -> int:
         position, epoch = self._checkpoints.get(workspace_id, (0, 1))
         events = await self._reader.read_published(workspace_id, after=position, until=until, limit=RELAY_BATCH_MAX)
-        await self._publish(events, epoch=epoch)
+        try:
+            await self._publish(events, epoch=epoch)
+        except TimeoutError:
+            if self._replicas == 1:  # of several servers one that is in trouble is passed over
+                await broker.drop_stream(self._jetstream, alias=self._alias)
+            raise
         await self._advance(workspace_id, position=events[-1][0].position, epoch=epoch)
         return len(events)
 
