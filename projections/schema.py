@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def schema_of(workspace_id: UUID) -> str:
-    """The schema with a workspace's query tables."""
+    """The schema of its own with a workspace's query tables, unless its checkpoint names a pool's."""
     return f"ws_{workspace_id.hex}"
 
 
