@@ -6,11 +6,9 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -42,6 +40,7 @@ from gateway.wakeups import Wakeups
 from ledger.errors import LedgerError
 from ledger.placement import MAIN
 from ledger.postgres.append import Appender
+from ledger.postgres.connecting import LOST, Pool, pool_of
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import Waker
@@ -95,7 +94,7 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
             Refused: expected,
             LedgerError: expected,
             ProjectionError: expected,
-            psycopg.OperationalError: expected,
+            **dict.fromkeys(LOST, expected),
             HTTPException: unrouted,
             ClientDisconnect: gone,
         },
@@ -202,16 +201,14 @@ async def until_arrived(placements: Placements, services: Services) -> None:
 
 
 @asynccontextmanager
-async def connections(dsn: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
-    """The pool that everything but the appender reads with: autocommit, times in UTC."""
-    pool = AsyncConnectionPool[Any](
+async def connections(dsn: str) -> AsyncIterator[Pool]:
+    """The pool that everything but the appender reads with."""
+    pool = pool_of(
         dsn,
-        open=False,
-        min_size=POOL_SIZE_MIN,
-        max_size=POOL_SIZE_MAX,
-        max_waiting=POOL_WAITING_MAX,
-        timeout=POOL_WAIT_SECONDS_MAX,
-        kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
+        size_max=POOL_SIZE_MAX,
+        wait_seconds_max=POOL_WAIT_SECONDS_MAX,
+        size_min=POOL_SIZE_MIN,
+        waiting_max=POOL_WAITING_MAX,
     )
     await pool.open()
     try:

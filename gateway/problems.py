@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import psycopg
-
 from commands.command import Rejection
 from ledger import errors as ledger
+from ledger.postgres.connecting import LOST
 from ledger.proof_errors import ProofError
 from ledger.values import StreamId
 from projections.errors import ProjectionError
@@ -205,7 +204,7 @@ def from_error(error: Exception) -> Problem | None:
     """The problem for an expected error, or None for a defect."""
     if isinstance(error, Refused):
         return error.problem
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, LOST):
         # Its text names hosts and users: it is for the log, not for the client.
         return Problem(
             "ledger_unavailable",

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from ledger.postgres.connecting import patient
 from projections.fold import fold, needed
 from projections.registry import tables
 from projections.rows import Rows
@@ -132,7 +133,8 @@ async def scratch_schema(
         await _drop(connection, name)
         async with connection.transaction():
             await create_schema(connection, name, only=only, indexes=False)
-        yield name
+        with patient(connection):
+            yield name
     finally:
         await _drop(connection, name)
         await connection.execute("RESET synchronous_commit")

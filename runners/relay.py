@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import psycopg
 from nats.errors import Error as NatsError
 
 from ledger import broker
+from ledger.postgres.connecting import CONNECTION_PARAMETERS, Connection
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import wakeups
@@ -53,7 +53,7 @@ async def _relay(nats: Nats, alias: str, dsn: str) -> None:
 async def _relay_until_lost(alias: str, dsn: str, nats: Nats, pool: AsyncConnectionPool[Any]) -> None:
     """Works while PostgreSQL, NATS and the lock are there; raises what was lost."""
     await check_schema(pool)
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as fence:
+    async with await Connection.connect(dsn, **CONNECTION_PARAMETERS) as fence:
         await fence.execute("SELECT pg_advisory_lock(%s)", (RELAY_LOCK,))
         client = await broker.connect(nats.urls, name="everline-relay")
         try:
