@@ -28,8 +28,8 @@ LONG_ANSWER_SECONDS_MAX = 900.0
 
 CHECK_SECONDS_MAX = 2.0
 RECONNECT_SECONDS_MAX = 2.0
-"""How long a pool tries again with growing pauses. After it the next request starts a new try at once, instead of
-waiting for a pause of a minute to end."""
+"""How long a pool tries again with pauses that double. Then it starts anew, or after an outage of a minute the next try
+would be up to a minute away."""
 
 IDLE_IN_TRANSACTION_SECONDS_MAX = 5
 """PostgreSQL ends the session of a program that stopped in the middle of a transaction: its locks hold up others."""
@@ -121,9 +121,15 @@ def pool_of(
         max_waiting=waiting_max,
         timeout=wait_seconds_max,
         reconnect_timeout=RECONNECT_SECONDS_MAX,
+        reconnect_failed=_try_again,
         kwargs=CONNECTION_PARAMETERS,
         check=Pool.check_connection if checked else None,
     )
+
+
+async def _try_again(pool: AsyncConnectionPool[Any]) -> None:
+    """Callers may be waiting already, and no new one may come to make the pool try."""
+    await pool.check()
 
 
 @contextmanager

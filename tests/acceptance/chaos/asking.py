@@ -98,7 +98,7 @@ class Asking:
         answers = _each(commands, answer)
         for asked, one in zip(commands, answers, strict=True):
             if "code" in one:
-                self.model.refused(asked, one, known_before)
+                self.model.refused(asked, one, known_before=known_before, together=commands)
             else:
                 self.model.accepted(asked, one)
         return answers

@@ -237,6 +237,8 @@ def _compared(asked: Asked, receipt: dict[str, Any], history: History) -> Iterat
 
 def _had_a_cause(world: World, history: History, told: Told, refusal: Refusal) -> bool:
     problem = refusal.problem
+    if any(refusal.names_a_companion(problem.get(name, "")) for name in ("holder", "stream")):
+        return True
     match problem["code"]:
         case "name_taken":
             return _was_held(world, problem["key"], problem["holder"], told, history, since=refusal.known_before)

@@ -39,10 +39,18 @@ class Asked(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """A definite no. The sender knew of positions up to `known_before` when it asked."""
+    """A definite no. The sender knew of positions up to `known_before` when it asked; what came with it in one batch
+    may be in its way too, also when nothing of the batch was recorded."""
 
     problem: Document
     known_before: int
+    together: list[Asked]
+
+    def names_a_companion(self, stream: str) -> bool:
+        """Whether another command of the batch was about this stream."""
+        return len(self.together) > 1 and any(
+            stream.partition("/")[2] in asked.body.values() for asked in self.together
+        )
 
 
 @dataclass
@@ -88,10 +96,10 @@ class Model:
         self.counts["receipts"] += 1
         self.known[asked.workspace] = max(self.known[asked.workspace], receipt["position"], receipt["last_position"])
 
-    def refused(self, asked: Asked, problem: Document, known_before: int) -> None:
+    def refused(self, asked: Asked, problem: Document, *, known_before: int, together: list[Asked]) -> None:
         """A definite refusal: it must be one that this command can meet."""
         told = self.told[asked.workspace, asked.id]
-        told.refusals.append(Refusal(problem, known_before))
+        told.refusals.append(Refusal(problem, known_before, together))
         self.counts["refusals"] += 1
         code = problem["code"]
         if code not in REFUSALS.get(asked.name, frozenset()) and code != "batch_aborted":
