@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench bench-peers api lock clean
+.PHONY: demo test check chaos bench bench-peers api lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/everline demo
@@ -17,6 +17,11 @@ check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Breaks a cluster at random and checks it: make chaos SEED=... FAULTS=...
+FAULTS ?= 200
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.acceptance.chaos --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
 
 # SCALE=small measures less; ROWS=append,http only those sections; BENCH_JSON=FILE also writes the rows as JSON.
 bench: $(INSTALLED)
