@@ -6,6 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import psycopg
 import structlog
@@ -27,6 +28,7 @@ from gateway import (
     query_routes,
     rollback_routes,
     stream_routes,
+    witness_routes,
 )
 from gateway.authentication import Authenticator, LocalUser
 from gateway.exchange import Exchange
@@ -63,6 +65,7 @@ ROUTES = (
     *event_routes.ROUTES,
     *stream_routes.ROUTES,
     *proof_routes.ROUTES,
+    *witness_routes.ROUTES,
     *rollback_routes.ROUTES,
     *projection_routes.ROUTES,
     *query_routes.ROUTES,
@@ -109,7 +112,10 @@ async def running(
 ) -> AsyncIterator[Placements]:
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
     aliases = settings.aliases()
-    shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event())
+    witness_key = None if settings.witness_key is None else Path(settings.witness_key)
+    shared = Shared(
+        authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event(), witness_key=witness_key
+    )
     async with AsyncExitStack() as stack:
         everywhere = {
             alias: await stack.enter_async_context(services_on(alias, dsn, aliases=aliases, shared=shared))

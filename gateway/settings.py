@@ -21,13 +21,15 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, the home and those beside it, and where to listen."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, and the key that cosigns what other deployments
+    show us."""
 
     dsn: Annotated[str, Meta(min_length=1)]
     dsns: str = ""
     dsns_file: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
+    witness_key: Annotated[str, Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         self.aliases()

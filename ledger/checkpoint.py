@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ledger.signing import Signer
 
 ED25519 = 0x01
+COSIGNATURE = 0x04
 PUBLIC_KEY_BYTES = 32
 KEY_ID_BYTES = 4
 SIGNATURES_MAX = 16
@@ -113,6 +114,13 @@ def sign(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
     signed = SignedCheckpoint(checkpoint, (Signature(key.name, key.key_id, value),))
     signed.verify(key)
     return signed
+
+
+def cosign(checkpoint: Checkpoint, signer: Signer, *, name: str, time: int) -> Signature:
+    """A witness's signature (C2SP tlog-cosignature): that it saw this checkpoint extend all that it saw before."""
+    message = f"cosignature/v1\ntime {time}\n{checkpoint.text}".encode()
+    key_id = sha256(name.encode() + b"\n" + bytes([COSIGNATURE]) + signer.public_key).digest()[:KEY_ID_BYTES]
+    return Signature(name, key_id, time.to_bytes(8, "big") + signer.sign(message))
 
 
 def parse(note: str) -> SignedCheckpoint:

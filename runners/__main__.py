@@ -22,6 +22,7 @@ from runners.settings import (
 )
 
 EXIT_NOT_RUNNING = 1
+EXIT_NOT_VERIFIED = 3
 
 
 class OutputFormat(StrEnum):
@@ -92,6 +93,28 @@ def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
         presentation.print_status(found, projections)
     if not found.is_running:
         raise typer.Exit(EXIT_NOT_RUNNING)
+
+
+@app.command()
+def verify(
+    data_dir: DataDir,
+    dsn: Annotated[
+        str | None, typer.Option(help="Another database than the directory's.", envvar="EVERLINE_DSN")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The deployment's key as it is known from elsewhere.")] = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Hash every event again and hold it against everything that was sealed; the exit status is 3 on a difference."""
+    from runners import presentation
+    from runners.verification import as_row, verify_data_directory
+
+    rows = [as_row(report) for report in verify_data_directory(data_dir, dsn=dsn, key=key)]
+    if output is OutputFormat.JSON:
+        presentation.print_rows_json(rows)
+    else:
+        presentation.print_reports(rows)
+    if any(row["code"] for row in rows):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
 
 
 @app.command()

@@ -282,3 +282,13 @@ class PostgresExists(RunnerError):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         super().__init__(f"{directory} exists; move it away, or choose another directory")
+
+
+class CannotVerify(RunnerError):
+    """The check could not be made; nothing is known of the history."""
+
+    code = "cannot_verify"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"history could not be checked: {reason}")

@@ -57,15 +57,17 @@ class Installation:
 
     def workers(self) -> list[Program]:
         """The gateway and the runners, which need the servers and the schema."""
-        self._make_signing_key()
+        self._make_keys()
         return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector"), self._sealer()]
 
-    def _make_signing_key(self) -> None:
+    def _make_keys(self) -> None:
         """At the first start only, so that no other one pays for loading the cryptography."""
-        if not self.directory.signing_key.exists():
+        keys = (self.directory.signing_key, self.directory.witness_key)
+        if not all(key.exists() for key in keys):
             from ledger.signing import make_key_file
 
-            make_key_file(self.directory.signing_key)
+            for key in keys:
+                make_key_file(key)
 
     def _sealer(self) -> Program:
         """The only program that is told where the signing key is."""
@@ -80,7 +82,7 @@ class Installation:
         return Program(
             name=name,
             command=command,
-            environment=self._environment(),
+            environment={**self._environment(), "EVERLINE_WITNESS_KEY": str(self.directory.witness_key)},
             log_path=log_path,
             address=self.url,
             is_ready=lambda _pid: self._answers(),

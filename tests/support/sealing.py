@@ -11,7 +11,11 @@ from uuid import UUID
 
 import psycopg
 
+from ledger import merkle, tiles
+from ledger.codec import canonical
 from ledger.deployment import Deployment
+from ledger.merkle import leaf_hash
+from ledger.postgres.read import COLUMNS, envelope
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, make_key_file
 from ledger.values import new_id
@@ -71,3 +75,61 @@ def administrator(database: Database) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database.owner_dsn, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
         yield connection
+
+
+class Forger:
+    """An administrator who changes events and then makes everything beside them fit, except signatures."""
+
+    def __init__(self, connection: psycopg.Connection[Any], workspace_id: UUID) -> None:
+        self._connection, self._workspace_id = connection, workspace_id
+
+    def fix_leaf_hashes(self) -> list[bytes]:
+        """Hashes every row again, as it is now."""
+        rows = self._connection.execute(
+            f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s ORDER BY position",
+            (self._workspace_id,),
+            binary=True,
+        ).fetchall()
+        leaves = [leaf_hash(canonical(envelope(row))) for row in rows]
+        with self._connection.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE ledger.events SET leaf_hash = %s WHERE workspace_id = %s AND position = %s",
+                [(leaf, self._workspace_id, row[1]) for leaf, row in zip(leaves, rows, strict=True)],
+            )
+        return leaves
+
+    def fix_head(self) -> list[bytes]:
+        """The leaf hashes, and the head row as their appends would have left it."""
+        leaves = self.fix_leaf_hashes()
+        frontier: list[bytes] = []
+        for size, leaf in enumerate(leaves):
+            merkle.grow(frontier, size, leaf)
+        self._connection.execute(
+            "UPDATE ledger.heads SET position = %s, frontier = %s WHERE workspace_id = %s",
+            (len(leaves), merkle.pack(frontier), self._workspace_id),
+        )
+        return leaves
+
+    def fix_tiles(self, *, size: int) -> list[bytes]:
+        """The leaf hashes, the head, and the tiles up to a size."""
+        leaves = self.fix_head()
+        edge = tiles.Edge(0, {})
+        edge.add(leaves[:size])
+        self._connection.execute("DELETE FROM ledger.tiles WHERE log_id = %s", (self._workspace_id,))
+        for tile, hashes in edge.take().items():
+            self._connection.execute(
+                "INSERT INTO ledger.tiles VALUES (%s, %s, %s, %s)", (self._workspace_id, *tile, hashes)
+            )
+        return leaves
+
+    def fix_roots(self, *, size: int) -> None:
+        """Also the roots beside the signed notes."""
+        leaves = self.fix_tiles(size=size)
+        sizes = self._connection.execute(
+            "SELECT size FROM ledger.signed_checkpoints WHERE log_id = %s", (self._workspace_id,)
+        ).fetchall()
+        for (signed_size,) in sizes:
+            self._connection.execute(
+                "UPDATE ledger.signed_checkpoints SET root = %s WHERE log_id = %s AND size = %s",
+                (merkle.root_of(leaves[:signed_size]), self._workspace_id, signed_size),
+            )
