@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from starlette.responses import Response
@@ -20,6 +23,9 @@ from ledger import checkpoint
 from ledger.postgres.proofs import ProofReader
 from ledger.proof_errors import CheckpointStale
 from ledger.witness import REQUEST_BYTES_MAX, Witness, Witnessed, parse_request
+
+if TYPE_CHECKING:
+    from ledger.signing import Signer
 
 SIZE_TYPE = "text/x.tlog.size"
 CONFLICT = 409
@@ -59,8 +65,8 @@ async def add_checkpoint(call: Call) -> Response:
     body = await read_body(call.request)
     if len(body) > REQUEST_BYTES_MAX:
         raise refused("body_too_large", f"the body is over {REQUEST_BYTES_MAX} bytes", size_bytes_max=REQUEST_BYTES_MAX)
-    signer = call.services.witness
-    if signer is None:
+    path = call.services.witness_key
+    if path is None:
         raise refused("witness_off", "this gateway has no witness key", hint="set EVERLINE_WITNESS_KEY")
     deployment = await ProofReader(call.services.pool).deployment()
     try:
@@ -68,7 +74,8 @@ async def add_checkpoint(call: Call) -> Response:
     except CheckpointStale as stale:
         return Response(f"{stale.size}\n", status_code=CONFLICT, media_type=SIZE_TYPE)
     name = f"{deployment.name}/witness"
-    line = await asyncio.to_thread(checkpoint.cosign, seen, signer, name=name, time=int(time.time()))
+    signer = await asyncio.to_thread(key_file, path)
+    line = checkpoint.cosign(seen, signer, name=name, time=int(time.time()))
     return Response(str(line), media_type=TEXT_TYPE)
 
 
@@ -85,6 +92,14 @@ async def list_refused(call: Call) -> Response:
     given = parameters(call, ("limit",))
     found = await Witness(call.services.pool).refused(limit=limit_of(given, CHECKPOINTS_LIMIT_DEFAULT))
     return answer({"items": rows(found), "next": None})
+
+
+@cache
+def key_file(path: Path) -> Signer:
+    """Read at the first checkpoint that is shown to this gateway: most are never a witness."""
+    from ledger.signing import KeyFile
+
+    return KeyFile(path)
 
 
 def rows(found: list[Witnessed]) -> list[dict[str, object]]:

@@ -12,9 +12,6 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from ledger.merkle import HASH_BYTES
 from ledger.proof_errors import CheckpointForeign, CheckpointMalformed, CheckpointUnsigned, KeyMalformed
 
@@ -55,6 +52,10 @@ class VerifierKey(NamedTuple):
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's over the message."""
+        # Loaded when it is used: 10 MiB that most processes which speak of checkpoints never need.
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except InvalidSignature:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from everline.calls import Call, Place
-from everline.client import Client
+from everline.client import CONTROL, Client
 from everline.proof.verify import HASH_BYTES, Broken, Checkpoint, Key, from_base64
 
 BUNDLE_WIDTH = 256
+CONTROL_ID = "00000000-0000-0000-0000-000000000000"
 
 
 class Log:
@@ -19,6 +20,14 @@ class Log:
     def __init__(self, client: Client, workspace: str | None) -> None:
         self._client = client
         self._path = f"{Place(workspace).path()}/log" if workspace else "/v1/log"
+
+    @classmethod
+    def of(cls, client: Client, origin: str, *, deployment: str) -> Log:
+        """The log with an origin: the deployment's name, or that and a workspace's id."""
+        if origin == deployment:
+            return cls(client, None)
+        workspace = origin.removeprefix(deployment + "/")
+        return cls(client, CONTROL if workspace == CONTROL_ID else workspace)
 
     def key(self) -> Key:
         """The key that the server says it signs with."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from everline.calls import Call
+from everline.errors import Refused
 from everline.proof.log import Log
 from everline.proof.verify import (
     Broken,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from everline.proof.remembered import Remembered
 
 PAGE = 500
+GONE = frozenset({"not_sealed_yet", "workspace_not_found"})
+"""What a server answers for a log that it once sealed and does not have any more."""
 
 
 def check_server(client: Client, remembered: Remembered) -> list[dict[str, Any]]:
@@ -36,9 +39,9 @@ def check_server(client: Client, remembered: Remembered) -> list[dict[str, Any]]
     rows = [row(key.name, latest.pop(key.name))]
     listed = {each["origin"]: each for each in logs_of(client)}
     for origin in sorted(latest.keys() | listed.keys()):
-        name = origin.removeprefix(key.name + "/")
+        log = Log.of(client, origin, deployment=key.name)
         try:
-            size = _workspace_log(Log(client, name), key.named(origin), remembered, logged=latest.get(origin, 0))
+            size = _workspace_log(log, key.named(origin), remembered, logged=latest.get(origin, 0))
         except Broken as broken:
             rows.append(row(origin, 0, broken))
         else:
@@ -73,7 +76,12 @@ def _own_log(log: Log, key: Key, remembered: Remembered) -> dict[str, int]:
 
 def _workspace_log(log: Log, key: Key, remembered: Remembered, *, logged: int) -> int:
     """The size that verified."""
-    shown = log.checkpoint()
+    try:
+        shown = log.checkpoint()
+    except Refused as refused:
+        if refused.code not in GONE:
+            raise
+        raise Broken("event_missing", f"size {logged} was sealed, and now there is none", position=1) from refused
     shown.verify(key)
     if shown.size < logged:
         raise Broken(

@@ -27,7 +27,7 @@ def push(client: Client, witness: Client) -> Iterator[dict[str, Any]]:
     yield _pushed(own, witness, name)
     for listed in logs_of(client):
         origin = str(listed["origin"])
-        yield _pushed(Log(client, origin.removeprefix(name + "/")), witness, origin)
+        yield _pushed(Log.of(client, origin, deployment=name), witness, origin)
 
 
 def _pushed(log: Log, witness: Client, origin: str) -> dict[str, Any]:
