@@ -113,9 +113,7 @@ async def running(
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
     aliases = settings.aliases()
     witness_key = None if settings.witness_key is None else Path(settings.witness_key)
-    shared = Shared(
-        authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event(), witness_key=witness_key
-    )
+    shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event(), witness_key=witness_key)
     async with AsyncExitStack() as stack:
         everywhere = {
             alias: await stack.enter_async_context(services_on(alias, dsn, aliases=aliases, shared=shared))

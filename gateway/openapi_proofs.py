@@ -50,6 +50,7 @@ SCHEMAS: JsonObject = {
                 schemas.an_object(
                     {
                         "workspace_id": schemas.UUID,
+                        "is_here": {"type": "boolean", "description": "false when another PostgreSQL has it"},
                         "origin": schemas.TEXT,
                         "position": schemas.NUMBER,
                         "size": schemas.NUMBER,

@@ -21,8 +21,7 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, the home and those beside it, where to listen, and the key that cosigns what other deployments
-    show us."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, and the key that cosigns what others show."""
 
     dsn: Annotated[str, Meta(min_length=1)]
     dsns: str = ""

@@ -35,13 +35,15 @@ class Finding(NamedTuple):
 
 
 class LogReport(NamedTuple):
-    """What was found of one log; without a finding every event of it is what was appended and sealed."""
+    """What was found of one log; without a finding every event of it is what was appended and sealed. A workspace that
+    was moved to another PostgreSQL is not here, and is checked there."""
 
     origin: str
     log_id: UUID
     events: int
     sealed: int
     finding: Finding | None
+    is_here: bool = True
 
 
 class Contradiction(Exception):
@@ -60,8 +62,12 @@ def verify_database(scan: Scan, *, public_key: bytes | None = None) -> Iterator[
     if public_key is not None:
         deployment = deployment._replace(public_key=public_key)
     yield verify_log(scan, deployment, deployment.id)
+    elsewhere = scan.elsewhere()
     for workspace_id in scan.workspaces():
-        yield verify_log(scan, deployment, workspace_id)
+        if workspace_id in elsewhere:
+            yield LogReport(deployment.origin(workspace_id), workspace_id, 0, 0, None, is_here=False)
+        else:
+            yield verify_log(scan, deployment, workspace_id)
 
 
 def verify_log(scan: Scan, deployment: Deployment, log_id: UUID) -> LogReport:

@@ -104,7 +104,9 @@ def print_rows_json(rows: list[dict[str, object]]) -> None:
 def print_reports(rows: list[dict[str, object]]) -> None:
     """What was verified, a line for each log; what does not hold, with its first position."""
     for row in rows:
-        if row["code"] is None:
+        if not row["is_here"]:
+            print_line(f"elsewhere {row['log']}: it was moved to another PostgreSQL; verify it there (--dsn)")
+        elif row["code"] is None:
             print_line(f"verified  {row['log']}: {row['events']} entries, sealed up to {row['sealed']}")
         else:
             print_line(f"BROKEN    {row['log']}: {row['detail']} [{row['code']}], first bad position {row['position']}")

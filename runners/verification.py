@@ -47,6 +47,7 @@ def as_row(report: LogReport) -> dict[str, object]:
     finding = report.finding
     return {
         "log": report.origin,
+        "is_here": report.is_here,
         "events": report.events,
         "sealed": report.sealed,
         "code": finding.code if finding else None,

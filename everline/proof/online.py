@@ -37,16 +37,32 @@ def check_server(client: Client, remembered: Remembered) -> list[dict[str, Any]]
     except Broken as broken:
         return [row("deployment", 0, broken)]
     rows = [row(key.name, latest.pop(key.name))]
-    listed = {each["origin"]: each for each in logs_of(client)}
-    for origin in sorted(latest.keys() | listed.keys()):
-        log = Log.of(client, origin, deployment=key.name)
+    listed = {each["origin"]: each["is_here"] for each in logs_of(client)}
+    placed = {f"{key.name}/{each.id}": False for each in client.workspaces.list()}
+    for origin, is_here in sorted({**placed, **dict.fromkeys(latest, True), **listed}.items()):
+        log, logged = Log.of(client, origin, deployment=key.name), latest.get(origin, 0)
         try:
-            size = _workspace_log(log, key.named(origin), remembered, logged=latest.get(origin, 0))
+            its_key = key.named(origin) if is_here else _key_elsewhere(log, key)
+            size = _workspace_log(log, its_key, remembered, logged=logged) if its_key else 0
         except Broken as broken:
             rows.append(row(origin, 0, broken))
         else:
-            rows.append(row(origin, size))
+            if size:
+                rows.append(row(origin, size))
     return rows
+
+
+def _key_elsewhere(log: Log, key: Key) -> Key | None:
+    """Under which name a workspace on another PostgreSQL is sealed, with the same key. None when it never was."""
+    try:
+        shown = log.key()
+    except Refused as refused:
+        if refused.code not in GONE:
+            raise
+        return None
+    if shown.public_key != key.public_key:
+        raise Broken("signing_key_changed", f"{shown.name} is sealed with another key than {key.name}")
+    return shown
 
 
 def row(origin: str, size: int, broken: Broken | None = None) -> dict[str, Any]:
@@ -75,12 +91,14 @@ def _own_log(log: Log, key: Key, remembered: Remembered) -> dict[str, int]:
 
 
 def _workspace_log(log: Log, key: Key, remembered: Remembered, *, logged: int) -> int:
-    """The size that verified."""
+    """The size that verified; 0 when nothing was ever sealed."""
     try:
         shown = log.checkpoint()
     except Refused as refused:
         if refused.code not in GONE:
             raise
+        if not logged:
+            return 0
         raise Broken("event_missing", f"size {logged} was sealed, and now there is none", position=1) from refused
     shown.verify(key)
     if shown.size < logged:

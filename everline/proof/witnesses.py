@@ -25,8 +25,7 @@ def push(client: Client, witness: Client) -> Iterator[dict[str, Any]]:
     own = Log(client, None)
     name = own.key().name
     yield _pushed(own, witness, name)
-    for listed in logs_of(client):
-        origin = str(listed["origin"])
+    for origin in [str(listed["origin"]) for listed in logs_of(client) if listed["is_here"]]:
         yield _pushed(Log.of(client, origin, deployment=name), witness, origin)
 
 

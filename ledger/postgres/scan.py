@@ -106,6 +106,13 @@ class Scan:
         )
         return [row[0] for row in cursor]
 
+    def elsewhere(self) -> set[UUID]:
+        """Workspaces whose head row says that they were moved away, or are not here yet."""
+        cursor = self._connection.execute(
+            "SELECT workspace_id FROM ledger.heads WHERE presence NOT IN ('here', 'leaving')", binary=True
+        )
+        return {row[0] for row in cursor}
+
     def head(self, workspace_id: UUID) -> StoredHead:
         """Position 0 with an empty frontier when the head row is gone."""
         row = self._one(

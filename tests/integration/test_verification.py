@@ -259,6 +259,15 @@ def test_an_event_that_is_moved_into_another_ledger_is_missed_and_found(sealed: 
         assert findings(connection, sealed)[new].code == "event_inserted"
 
 
+def test_a_workspace_that_was_moved_away_is_not_missed(sealed: SealedDatabase) -> None:
+    with tampering(sealed) as connection:
+        connection.execute("UPDATE ledger.heads SET presence = 'gone' WHERE workspace_id = %s", (sealed.workspace,))
+        connection.execute("DELETE FROM ledger.events WHERE workspace_id = %s", (sealed.workspace,))
+        reports = {report.log_id: report for report in verify_database(Scan(connection))}
+    assert [report.finding for report in reports.values()] == [None] * 3
+    assert not reports[sealed.workspace].is_here
+
+
 CHANGE = "UPDATE ledger.events SET actor = 'user:eve' WHERE workspace_id = %s AND position = %s"
 
 

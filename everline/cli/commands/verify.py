@@ -93,7 +93,7 @@ def _scan(data_dir: Path, key: str | None) -> list[dict[str, Any]]:
     done = subprocess.run(operator_command(*words), capture_output=True, text=True, check=False)
     if done.returncode not in OPERATOR_ANSWERS:
         raise ScanFailed(done.stderr.strip() or "the operator's program ended without an answer")
-    return [{"check": "every event", **row} for row in json.loads(done.stdout)]
+    return [{"check": "every event" if row["is_here"] else "moved away", **row} for row in json.loads(done.stdout)]
 
 
 def _directory_of(url: str) -> Path | None:
