@@ -30,7 +30,6 @@ async def copy_claims(transfer: Transfer) -> Position:
         await transfer.own_target()
         await transfer.target.execute("DELETE FROM ledger.claims WHERE workspace_id = %s", (transfer.workspace_id,))
         rows = sql.SQL(f"SELECT {CLAIM_COLUMNS} FROM ledger.claims WHERE workspace_id = {{}}")
-        ours = rows.format(sql.Literal(transfer.workspace_id))
         await transfer.copy_rows(
             "ledger.claims", sql.SQL(CLAIM_COLUMNS), rows.format(sql.Literal(transfer.workspace_id))
         )
