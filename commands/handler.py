@@ -33,10 +33,11 @@ from commands.working_set import FoldCache, WorkingSet
 from ledger import errors
 from ledger.appending import CommandToAppend, EventToAppend, Unit
 from ledger.codec import encode_data
+from ledger.placement import MAIN
 from ledger.values import CONTROL_WORKSPACE, StreamId, Version, new_id, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from commands.permissions import Permissions
     from ledger.appending import Appended
@@ -78,11 +79,13 @@ class CommandHandler:
         reader: LedgerReader,
         appender: Appender,
         permissions: Permissions,
+        aliases: Collection[str] = (MAIN,),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._reader = reader
         self._appender = appender
         self._permissions = permissions
+        self._aliases = aliases
         self._clock = clock
         self._folds = FoldCache()
         self._workspaces: dict[str, UUID] = {CONTROL_NAME: CONTROL_WORKSPACE}
@@ -115,7 +118,7 @@ class CommandHandler:
 
         Answers one receipt or rejection per command. With `atomic`, one rejection refuses all of them (the others
         answer BatchAborted). A first attempt may decide on cached folds; whatever it would refuse is decided again on
-        what the ledger holds. Raises LedgerBusy and LedgerUnavailable.
+        what the ledger holds. Raises LedgerBusy, LedgerUnavailable, and WorkspaceElsewhere (nothing was recorded here).
         """
         if len(submissions) > BATCH_MAX:
             return [BatchTooLarge(len(submissions), size_max=BATCH_MAX)] * len(submissions)
@@ -128,6 +131,8 @@ class CommandHandler:
                     answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=attempt > 0)
             except errors.StreamTooLong as full:
                 return [StreamFull(full.stream, length_max=full.length_max)] * len(submissions)
+            except errors.WorkspaceElsewhere:
+                raise  # this handler has nothing more to say of it; the caller asks where it lives now
             except errors.AppendRefused as refusal:
                 last = refusal
                 turn = self._turn(workspace_id, refusal)
@@ -155,7 +160,7 @@ class CommandHandler:
         """One pass; None when it has to be decided again on fresh state. Raises AppendRefused."""
         ids = [submission.command_id for submission in submissions]
         recorded = await self._reader.recorded_commands(workspace_id, ids) if fresh else {}
-        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh)
+        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh, aliases=self._aliases)
         answers: list[Receipt | Rejection | None] = [None] * len(submissions)
         decided: dict[int, _Decided] = {}
         for index, submission in enumerate(submissions):
@@ -172,7 +177,7 @@ class CommandHandler:
             else:
                 answers[index] = outcome
         refused = any(isinstance(answer, Rejection) for answer in answers)
-        if refused and not fresh:
+        if refused and (not fresh or await self._recorded_since(workspace_id, ids, recorded)):
             return None
         if refused and atomic:
             return _aborted(answers)
@@ -182,6 +187,13 @@ class CommandHandler:
             working.remember()
             _answer(answers, decided, appended)
         return [answer for answer in answers if answer is not None]
+
+    async def _recorded_since(
+        self, workspace_id: UUID, ids: Sequence[UUID], recorded: Mapping[UUID, RecordedCommand]
+    ) -> bool:
+        """Whether a twin of one of these commands was recorded after the look for it: what refused the command may be
+        its own effect."""
+        return recorded.keys() != (await self._reader.recorded_commands(workspace_id, ids)).keys()
 
     async def _decide(
         self, working: WorkingSet, submission: Submission, caller: Caller, workspace_id: UUID

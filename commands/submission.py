@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from uuid import UUID
@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from commands.command import Command, Rejection
-from commands.registry import command_types
+from commands.registry import command_types, public_command_types
 from commands.rejections import InvalidCommand, UnknownCommand
 from ledger.values import Position, Version
 
@@ -64,15 +64,19 @@ def decode(
     occurred_at: datetime | None = None,
 ) -> Submission | Rejection:
     """The submission that a request's JSON body stands for, or why it is none."""
-    known = command_types().get(name)
+    known = public_command_types().get(name)
     if known is None:
-        return UnknownCommand(name, close=difflib.get_close_matches(name, command_types(), n=3))
+        return UnknownCommand(name, close=difflib.get_close_matches(name, public_command_types(), n=3))
     try:
         command = msgspec.json.decode(body, type=known[0])
     except msgspec.ValidationError as error:
         return InvalidCommand(name, reason=str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return InvalidCommand(name, reason=f"the body is not JSON: {error}")
+    try:
+        occurred_at = occurred_at and occurred_at.astimezone(UTC)
+    except OverflowError:
+        return InvalidCommand(name, reason="occurred_at is outside of the years 1 to 9999 in UTC")
     return submission(command, command_id=command_id, expected_version=expected_version, occurred_at=occurred_at)
 
 

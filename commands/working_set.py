@@ -13,6 +13,7 @@ from uuid import UUID
 
 from commands.command import (
     NOTHING,
+    Alias,
     Entity,
     Found,
     Fresh,
@@ -25,11 +26,13 @@ from commands.command import (
     number_key,
 )
 from commands.registry import decider
-from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken
+from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken, UnknownAlias
 from ledger.events.registry import parent_of
 from ledger.values import StreamId, Version, new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ledger.envelope import NewEvent
     from ledger.postgres.read import LedgerReader
 
@@ -79,8 +82,17 @@ class WorkingSet:
     """The streams and claims that one submission (a command or a batch) looks at. With `fresh`, nothing comes from the
     cache."""
 
-    def __init__(self, reader: LedgerReader, workspace_id: UUID, *, folds: FoldCache, fresh: bool) -> None:
+    def __init__(
+        self,
+        reader: LedgerReader,
+        workspace_id: UUID,
+        *,
+        folds: FoldCache,
+        fresh: bool,
+        aliases: Collection[str] = (),
+    ) -> None:
         self._reader = reader
+        self._aliases = aliases
         self.workspace_id = workspace_id
         self._folds = folds
         self._fresh = fresh
@@ -144,18 +156,18 @@ class WorkingSet:
 
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
         """(taken, released): how the claims of the changed streams differ from what was loaded."""
-        before: dict[str, StreamId] = {}
-        after: dict[str, StreamId] = {}
+        taken: dict[str, StreamId] = {}
+        released: dict[str, StreamId] = {}
         for stream, fold in self.current.items():
             if fold is self.loaded.get(stream):
                 continue
             old = self.loaded.get(stream, Fold(None, 0)).state
             judge = decider(stream.kind)
-            before |= dict.fromkeys(judge.claims(old) if old is not None else (), stream)
-            after |= dict.fromkeys(judge.claims(fold.state), stream)
-        taken = {key: stream for key, stream in sorted(after.items()) if before.get(key) != stream}
-        released = {key: stream for key, stream in before.items() if after.get(key) != stream}
-        return taken, released
+            held, holds = judge.claims(old) if old is not None else set(), judge.claims(fold.state)
+            # Stream by stream: what one takes while another of them goes on holding it is for the append to refuse.
+            taken |= dict.fromkeys(holds - held, stream)
+            released |= dict.fromkeys(held - holds, stream)
+        return dict(sorted(taken.items())), released
 
     def expected(self) -> dict[StreamId, Version]:
         """The version of every stream that was looked at, unless only its existence mattered and nothing changed it."""
@@ -202,6 +214,11 @@ class WorkingSet:
             case LastClaim():
                 key = await self._last_claim(lookup.prefix)
                 return Found(NOTHING.stream, None, 0, key)
+            case Alias():
+                return NOTHING if lookup.name in self._aliases else self._unknown(lookup)
+
+    def _unknown(self, alias: Alias) -> Rejection:
+        return UnknownAlias(alias=alias.name, known=sorted(self._aliases))
 
     def _brand_new(self, stream: StreamId) -> Fold:
         """A stream whose id was made a moment ago cannot be in the ledger: nothing to read."""

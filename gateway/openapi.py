@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from commands.registry import command_types
+from commands.registry import public_command_types
 from commands.rollback_plan import Applied
 from commands.submission import BATCH_MAX, Receipt
 from gateway import openapi_parameters as parameters
@@ -17,8 +17,10 @@ from gateway import openapi_schemas as schemas
 from gateway.answers import LINES_TYPE
 from gateway.command_routes import Batch
 from gateway.problems import PROBLEM_TYPE, STATUS_BY_CODE
+from gateway.projection_routes import NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest
 from gateway.query_routes import public_tables
 from gateway.rollback_routes import ApplyRequest, CheckRequest, PlanRequest
+from gateway.witness_routes import Watched, WatchRequest
 from projections.compare import Comparison
 from projections.table import Table
 
@@ -41,7 +43,9 @@ def document() -> JsonObject:
             **command_paths(),
             **ledger_paths(),
             **proof_paths(),
+            **witness_paths(),
             **rollback_paths(),
+            **projection_paths(),
             **table_paths(),
             **program_paths(),
         },
@@ -56,8 +60,9 @@ def document() -> JsonObject:
 
 def struct_schemas() -> JsonObject:
     """The schemas of every message that is a struct."""
-    commands = [command for command, _ in command_types().values()]
-    others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison]
+    commands = [command for command, _ in public_command_types().values()]
+    others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison, WatchRequest, Watched]
+    others += [NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest]
     _, components = msgspec.json.schema_components([*commands, *others], ref_template=REF_TEMPLATE)
     return dict(components)
 
@@ -82,7 +87,7 @@ def command_paths() -> JsonObject:
             )
         }
     }
-    for name, (command, decider) in command_types().items():
+    for name, (command, decider) in public_command_types().items():
         own = command.__dict__.get("__doc__")
         paths[f"{WORKSPACE}/commands/{name}"] = {
             "post": operation(
@@ -202,6 +207,35 @@ def proof_paths() -> JsonObject:
     return paths
 
 
+def witness_paths() -> JsonObject:
+    """Watching other deployments."""
+    added = operation(
+        "add_checkpoint",
+        "Witness a checkpoint that extends the last one",
+        tag="witness",
+        takes=[],
+        answer=schemas.TEXT,
+        headers=[],
+        description="C2SP tlog-witness: `old <size>`, proof lines, an empty line, a checkpoint; answers a cosignature.",
+    )
+    added["requestBody"] = {"required": True, "content": {"text/plain": {"schema": schemas.TEXT}}}
+    added["responses"]["200"]["content"] = {"text/plain": {"schema": schemas.TEXT}}
+    watch: JsonObject = {
+        "tag": "witness",
+        "takes": [],
+        "body": schema_of(WatchRequest),
+        "answer": schema_of(Watched),
+        "headers": [],
+    }
+    page: JsonObject = {"tag": "witness", "answer": schemas.ref("WitnessedPage"), "headers": []}
+    return {
+        "/v1/witness/add-checkpoint": {"post": added},
+        "/v1/witness/deployments": {"post": operation("watch_deployment", "Watch a deployment's logs", **watch)},
+        "/v1/witness/checkpoints": get("list_witnessed", "What was seen last", takes=["limit", "cursor"], **page),
+        "/v1/witness/refused": get("list_refused", "Evidence of rewritten histories", takes=["limit"], **page),
+    }
+
+
 def rollback_paths() -> JsonObject:
     """Planning and applying a rollback, and the replay check."""
     return {
@@ -233,6 +267,36 @@ def rollback_paths() -> JsonObject:
                 takes=["workspace"],
                 body=schema_of(CheckRequest),
                 answer=schema_of(Comparison),
+            )
+        },
+    }
+
+
+def projection_paths() -> JsonObject:
+    """How far the query tables are, and orders to make them anew."""
+    return {
+        "/v1/projections": get(
+            "list_projections",
+            "How far the query tables of every workspace are, what is stopped first",
+            tag="projection",
+            takes=["limit"],
+            answer=schema_of(ProgressPage),
+        ),
+        f"{WORKSPACE}/projection": get(
+            "show_projection",
+            "How far the query tables of a workspace are",
+            tag="projection",
+            takes=["workspace"],
+            answer=schema_of(NamedProgress),
+        ),
+        f"{WORKSPACE}/projection/rebuilds": {
+            "post": operation(
+                "order_rebuild",
+                "Makes the tables of one projection, or all, anew beside the live ones and swaps them in",
+                tag="projection",
+                takes=["workspace"],
+                body=schema_of(RebuildRequest),
+                answer=schema_of(RebuildOrdered),
             )
         },
     }

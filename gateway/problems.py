@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import psycopg
-
 from commands.command import Rejection
 from ledger import errors as ledger
+from ledger.postgres.connecting import LOST
 from ledger.proof_errors import ProofError
 from ledger.values import StreamId
 from projections.errors import ProjectionError
@@ -41,6 +40,10 @@ STATUS_BY_CODE = {
     "forbidden": 403,
     "not_found": 404,
     "workspace_not_found": 404,
+    "unknown_alias": 422,
+    "already_placed": 409,
+    "move_running": 409,
+    "no_such_move": 409,
     # A command that the current state does not allow.
     "ambiguous_reference": 409,
     "already_exists": 409,
@@ -93,6 +96,11 @@ STATUS_BY_CODE = {
     "as_of_beyond_head": 422,
     "projection_behind": 503,
     "projection_outdated": 503,
+    "projection_newer": 503,
+    "swap_refused": 503,
+    "unknown_projection": 404,
+    "rebuild_pending": 409,
+    "nothing_projected": 409,
     "projection_stopped": 500,
     "projection_gap": 500,
     "broken_fold": 500,
@@ -102,12 +110,22 @@ STATUS_BY_CODE = {
     "not_sealed_yet": 503,
     "tile_truncated": 500,
     "key_malformed": 422,
-    "checkpoint_malformed": 422,
+    "checkpoint_malformed": 400,
+    "log_unknown": 404,
+    "key_conflict": 409,
+    "checkpoint_stale": 409,
+    "checkpoint_forked": 409,
+    "checkpoint_inconsistent": 422,
+    "witness_off": 503,
     "checkpoint_foreign": 422,
     "checkpoint_not_signed": 403,
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
+    "ledger_disk_full": 503,
+    "placement_away": 503,
+    "placement_not_configured": 503,
+    "workspace_moving": 503,
     "not_ready": 503,
     "unknown_event_type": 500,
     INTERNAL: 500,
@@ -125,13 +143,18 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.PositionBeyondHead: "as_of_beyond_head",
     ledger.LedgerBusy: "ledger_busy",
     ledger.LedgerUnavailable: "ledger_unavailable",
+    ledger.LedgerDiskFull: "ledger_disk_full",
     ledger.UnknownEventType: "unknown_event_type",
+    ledger.WorkspaceElsewhere: "workspace_moving",
+    ledger.PlacementAway: "placement_away",
+    ledger.PlacementNotConfigured: "placement_not_configured",
 }
 
 HINT_BY_CODE = {
     "as_of_beyond_head": "leave as_of away to see the present",
     "ledger_busy": "send the same request again in a moment, with the same Idempotency-Key",
     "ledger_unavailable": "send the same request again, with the same Idempotency-Key: nothing is done twice",
+    "ledger_disk_full": "somebody has to make room; then the same request goes through, with the same Idempotency-Key",
     INTERNAL: "report it with the request id; the gateway's log has the cause",
 }
 
@@ -187,7 +210,7 @@ def from_error(error: Exception) -> Problem | None:
     """The problem for an expected error, or None for a defect."""
     if isinstance(error, Refused):
         return error.problem
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, LOST):
         # Its text names hosts and users: it is for the log, not for the client.
         return Problem(
             "ledger_unavailable",

@@ -11,6 +11,8 @@ from starlette.responses import Response
 from gateway.answers import problem_answer
 from gateway.problems import Problem, from_error
 from gateway.services import Services
+from ledger.errors import WorkspaceElsewhere
+from ledger.postgres.connecting import LOST
 from ledger.values import Position
 
 NOT_FOUND, METHOD_NOT_ALLOWED, CLIENT_CLOSED, SERVER_ERROR = 404, 405, 499, 500
@@ -23,13 +25,13 @@ async def expected(request: Request, error: Exception) -> Response:
     problem = from_error(error)
     if problem is None:
         raise error
-    services: Services = request.app.state.services
+    services: Services = getattr(request.state, "services", request.app.state.services)
     position = None
     if problem.status >= SERVER_ERROR:
         log.warning("request.refused", code=problem.code, reason=str(error), path=request.url.path)
     else:
         position = await reflected(request, services)
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, LOST):
         await services.forget_broken_connections()
     return problem_answer(problem, request_id=request.state.request_id, position=position)
 
@@ -41,7 +43,7 @@ async def reflected(request: Request, services: Services) -> Position | None:
         return None
     try:
         return (await services.reader.head(workspace_id)).position
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, WorkspaceElsewhere):
         return None
 
 

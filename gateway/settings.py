@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import msgspec
 from msgspec import Meta
+
+from ledger.placement import parse_dsns
 
 LOOPBACK_NAME = "localhost"
 PREFIX = "EVERLINE_"
@@ -18,11 +21,21 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is and where to listen."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, and the key that cosigns what others show."""
 
     dsn: Annotated[str, Meta(min_length=1)]
+    dsns: str = ""
+    dsns_file: str | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
+    witness_key: Annotated[str, Meta(min_length=1)] | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The DSN of every PostgreSQL by its alias, the home (`main`) first."""
+        return parse_dsns(self.dsn, self.dsns, file=Path(self.dsns_file) if self.dsns_file else None)
 
 
 def read_settings(environment: Mapping[str, str]) -> GatewaySettings:

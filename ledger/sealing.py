@@ -60,6 +60,7 @@ class Sealer:
         self._deployment: Deployment | None = None
         self._signed: dict[UUID, tuple[int, bytes]] = {}
         self._unlogged: set[UUID] = set()
+        self._refused: set[UUID] = set()
         self._retry_at: dict[UUID, float] = {}
 
     async def start(self) -> Deployment:
@@ -70,6 +71,7 @@ class Sealer:
             if deployment.public_key != self._signer.public_key:
                 raise SigningKeyChanged(deployment.name)
             self._signed = await seals.signed()
+            self._refused = await seals.refused()
         self._unlogged = set(self._signed) - {deployment.id}
         self._deployment = deployment
         return deployment
@@ -109,13 +111,14 @@ class Sealer:
             raise RuntimeError("start the sealer first")
         return self._deployment
 
-    def _due(self, heads: dict[UUID, Position]) -> list[UUID]:
-        """The ledgers that are not where they were sealed, those that are gone included."""
+    def _due(self, heads: dict[UUID, Position | None]) -> list[UUID]:
+        """The ledgers that are not where they were sealed, those that vanished included; what was moved away is sealed
+        where it is now."""
         known = heads.keys() | self._signed.keys() - {self._own.id}
         return [
             log_id
             for log_id in sorted(known)
-            if heads.get(log_id, 0) != self._signed.get(log_id, (0, b""))[0] and self._is_due(log_id)
+            if heads.get(log_id, 0) not in {None, self._signed.get(log_id, (0, b""))[0]} and self._is_due(log_id)
         ]
 
     def _is_due(self, log_id: UUID) -> bool:
@@ -126,15 +129,18 @@ class Sealer:
         try:
             async with connection.transaction():
                 made = await (self._seal_own(seals) if log_id == self._own.id else self._seal(log_id, seals))
-                await seals.forget_refusal(log_id)
+                if log_id in self._refused:
+                    await seals.forget_refusal(log_id)
         except SignerFailed:
             raise
         except ProofError as refusal:
             reason = str(refusal)
             log.error("seal.refused", log=str(log_id), code=refusal.code, reason=reason)  # noqa: TRY400  no defect of ours
+            self._refused.add(log_id)
             self._retry_at[log_id] = time.monotonic() + REFUSED_RETRY_SECONDS
             await seals.refuse(log_id, code=refusal.code, detail=reason)
             return None
+        self._refused.discard(log_id)
         self._retry_at.pop(log_id, None)
         return made
 
@@ -188,7 +194,7 @@ class Sealer:
     async def _check_signed(self, log_id: UUID, head: SealedHead, seals: Seals) -> None:
         """The last checkpoint is ours, and the one that was seen last is still there."""
         seen = self._signed.get(log_id)
-        if seen is not None and await seals.root_at(log_id, seen[0]) != seen[1]:
+        if seen not in {None, (head.size, head.root)} and await seals.root_at(log_id, seen[0]) != seen[1]:
             raise CheckpointRewritten(seen[0])
         if head.size:
             stored = checkpoint.parse(head.note)

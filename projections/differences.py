@@ -14,7 +14,6 @@ from projections.errors import InvalidCursor
 from projections.filters import Parameters
 from projections.pages import StoredPosition, decode_cursor, encode_cursor
 from projections.registry import table_of, tables
-from projections.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +88,7 @@ async def _touched(reading: Reading, workspace_id: UUID, declared: Table, *, aft
     """Entities whose version at the end began after the start, in the order in which it began."""
     if after.end == 0:
         return []
-    schema, parameters = schema_of(workspace_id), Parameters()
+    schema, parameters = reading.moments.schema_of(workspace_id), Parameters()
     end = f"{parameters.add(after.end)}::bigint"
     where = (
         f"workspace_id = {parameters.add(workspace_id)}"

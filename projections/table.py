@@ -43,8 +43,9 @@ class Column:
     """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
 
     A column that `happened` holds times that are never after the position that set them was recorded. `loads` names a
-    table whose row with this id is at hand whenever this row is. `owner` names the table whose entities are shown
-    together with the rows that hold their id here; ANY_OWNER stands for all of them.
+    table whose row with this id is at hand whenever this row is, to be read and changed; `reads` one whose row is
+    looked at when this one is made. A projection touches no table of another but through these. `owner` names the table
+    whose entities are shown together with the rows that hold their id here; ANY_OWNER stands for all of them.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Column:
     immutable: bool = False
     happened: bool = False
     loads: str = ""
+    reads: str = ""
     owner: str = ""
 
     @property
@@ -99,7 +101,8 @@ class Table:
     """A declared query table. `append_only` rows never change, so they have no history twin.
 
     `summary` is the line that the command line says of it and `listed` the columns that its `list` shows; a table
-    without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing.
+    without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing. The rows of a
+    `taggable` table show the tags that `taggings.py` gives them.
     """
 
     name: str

@@ -1,11 +1,10 @@
-"""The operator's commands: `python -P -m runners up | down | status | migrate | relay | projector | sealer`.
+"""The operator's commands: `python -P -m runners up | down | status | migrate | move | ...`.
 
 This is the composition root: settings are read here, once, and passed down. Each command imports what it needs.
 """
 
 from __future__ import annotations
 
-import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -13,20 +12,17 @@ from typing import Annotated
 
 import typer
 
+from runners import backup_commands, programs
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
-    MigrationSettings,
-    SealerSettings,
-    Settings,
+    PlacementSettings,
     SupervisorSettings,
-    WorkerSettings,
     default_data_dir,
-    read_settings,
 )
 
 EXIT_NOT_RUNNING = 1
-EXIT_SERVER_ERROR = 8
+EXIT_NOT_VERIFIED = 3
 
 
 class OutputFormat(StrEnum):
@@ -49,18 +45,27 @@ DataDir = Annotated[
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where the gateway listens.", envvar="EVERLINE_PORT")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as everything runs in the background.")]
 Bootstrap = Annotated[bool, typer.Option("--bootstrap", help="Also make the default workspace and its stack.")]
+WalArchive = Annotated[
+    Path | None,
+    typer.Option(
+        help="A directory on another disk that has every commit too before it is acknowledged.",
+        envvar="EVERLINE_WAL_ARCHIVE",
+    ),
+]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(backup_commands.app, name="backup")
+app.command()(backup_commands.restore)
 
 
 @app.command()
-def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False) -> None:
+def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False, wal_archive: WalArchive = None) -> None:
     """Start PostgreSQL, NATS, the gateway and the runners in one data directory."""
     from runners import lifecycle, presentation
 
     start = lifecycle.up_detached if detach else lifecycle.up
-    running = start(SupervisorSettings(data_dir, port), presentation.print_change)
+    running = start(SupervisorSettings(data_dir, port, wal_archive), presentation.print_change)
     if running is not None:
         presentation.print_status(running)
 
@@ -78,62 +83,89 @@ def down(data_dir: DataDir) -> None:
 def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
     """Show what runs; the exit status is 0 when everything does, else 1."""
     from runners import lifecycle, presentation
+    from runners.projections_shown import read_projections
 
     found = lifecycle.status(data_dir)
+    projections = read_projections(found.url if found.is_running else None)
     if output is OutputFormat.JSON:
-        presentation.print_json(found)
+        presentation.print_json(found, projections)
     else:
-        presentation.print_status(found)
+        presentation.print_status(found, projections)
     if not found.is_running:
         raise typer.Exit(EXIT_NOT_RUNNING)
 
 
 @app.command()
+def verify(
+    data_dir: DataDir,
+    dsn: Annotated[
+        str | None, typer.Option(help="Another database than the directory's.", envvar="EVERLINE_DSN")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The deployment's key as it is known from elsewhere.")] = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Hash every event again and hold it against everything that was sealed; the exit status is 3 on a difference."""
+    from runners import presentation
+    from runners.verification import as_row, verify_data_directory
+
+    rows = [as_row(report) for report in verify_data_directory(data_dir, dsn=dsn, key=key)]
+    if output is OutputFormat.JSON:
+        presentation.print_rows_json(rows)
+    else:
+        presentation.print_reports(rows)
+    if any(row["code"] for row in rows):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+@app.command()
 def migrate(bootstrap: Bootstrap = False) -> None:
-    """Bring the database at EVERLINE_OWNER_DSN to this program's schema."""
-    from ledger.postgres.migrate import migrate as migrate_ledger
-
-    migrate_ledger(_settings(MigrationSettings).owner_dsn)
+    """Bring the databases at EVERLINE_OWNER_DSN and EVERLINE_OWNER_DSNS to this program's schema."""
     if bootstrap:
-        import asyncio
-
-        from runners.bootstrap import bootstrap as make_defaults
-
-        asyncio.run(make_defaults(_settings(WorkerSettings)))
+        programs.prepare()
+    else:
+        programs.migrate()
 
 
 @app.command()
-def relay() -> None:
-    """Carry events from the ledger to NATS."""
-    from runners import relay as program
+def move(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    to: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it moves to.")],
+    schema: Annotated[str | None, typer.Option(help="The pool schema of its query tables there.")] = None,
+    drop_source: Annotated[
+        bool, typer.Option("--drop-source", help="Delete what it leaves, once it is there.")
+    ] = False,
+) -> None:
+    """Move a workspace to another PostgreSQL while it is written to."""
+    from runners import operating
 
-    program.main(_settings(WorkerSettings))
+    operating.move(
+        data_dir, programs.settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source
+    )
 
 
 @app.command()
-def projector() -> None:
-    """Keep the query tables up with the ledger."""
-    from runners import projector as program
+def placements(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
+    """Show every PostgreSQL and what lives on it."""
+    from runners import operating
 
-    program.main(_settings(WorkerSettings))
+    operating.show_placements(data_dir, programs.settings(PlacementSettings), as_json=output is OutputFormat.JSON)
 
 
 @app.command()
-def sealer() -> None:
-    """Sign a checkpoint of every ledger that moved, about once a second."""
-    from runners import sealer as program
+def drop(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    on: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it has left.")],
+) -> None:
+    """Delete what a move has left of a workspace."""
+    from runners import operating
 
-    program.main(_settings(SealerSettings))
+    operating.drop(data_dir, programs.settings(PlacementSettings), workspace, on=on)
 
 
-def _settings(program: type[Settings]) -> Settings:
-    """What the program is told; a usage error when that is missing or wrong."""
-    from msgspec import ValidationError
-
-    try:
-        return read_settings(program, os.environ)
-    except ValidationError as error:
-        raise typer.BadParameter(str(error), param_hint="the environment") from None
+for program in (programs.relay, programs.projector, programs.sealer):
+    app.command()(program)
 
 
 def main() -> None:
@@ -142,7 +174,7 @@ def main() -> None:
         app()
     except RunnerError as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(EXIT_SERVER_ERROR)
+        sys.exit(error.exit_status)
 
 
 if __name__ == "__main__":

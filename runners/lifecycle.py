@@ -18,10 +18,13 @@ from runners.processes import end_orphan, identify, log_tail, wait_for_end
 from runners.settings import SupervisorSettings
 from runners.status import SUPERVISOR, ComponentStatus, Failure, Status, read_status, write_status
 from runners.supervisor import Component, State, StopRequested, Supervisor
+from runners.wal_archive import WalArchive
 
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.03
+TELL_AGAIN_SECONDS = 1.0
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def status(data_dir: Path) -> Status:
@@ -37,7 +40,7 @@ def up(settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
     directory.prepare()
     if not directory.lock():
         return _wait_until_running(directory, directory.is_unowned)
-    _supervise(directory, settings.port, announce)
+    _supervise(directory, settings, announce)
     return None
 
 
@@ -54,7 +57,7 @@ def up_detached(settings: SupervisorSettings, announce: Callable[[ComponentStatu
     daemon = os.fork()
     if daemon == 0:
         _leave_terminal(directory)
-        _supervise(directory, settings.port, announce)
+        _supervise(directory, settings, announce)
         return None
     directory.unlock()
     return _wait_until_running(directory, lambda: os.waitpid(daemon, os.WNOHANG)[0] == daemon)
@@ -74,9 +77,11 @@ def down(data_dir: Path) -> bool:
     return True
 
 
-def _supervise(directory: DataDirectory, port: int, announce: Callable[[ComponentStatus], None]) -> None:
+def _supervise(
+    directory: DataDirectory, settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
+) -> None:
     try:
-        _Session(directory, port, announce).run()
+        _Session(directory, settings, announce).run()
     finally:
         directory.unlock()
 
@@ -96,16 +101,20 @@ def _leave_terminal(directory: DataDirectory) -> None:
 class _Session:
     """One supervisor's life, told to others through the state file."""
 
-    def __init__(self, directory: DataDirectory, port: int, announce: Callable[[ComponentStatus], None]) -> None:
+    def __init__(
+        self, directory: DataDirectory, settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
+    ) -> None:
         self._directory = directory
-        self._port = port
+        self._port = settings.port
+        self._wal_archive = settings.wal_archive
         self._announce = announce
-        self._supervisor = Supervisor(self._changed)
+        self._supervisor = Supervisor(self._changed, self._lacks_room)
         self._since = time.time()
         self._identity = identify(os.getpid())
         self._url: str | None = None
         self._failure: Failure | None = None
         self._is_ready = False
+        self._is_untold = False
 
     def run(self) -> None:
         try:
@@ -132,15 +141,26 @@ class _Session:
             self._publish()
 
     def _start_and_watch(self) -> None:
-        installation = Installation(self._directory, self._port)
+        installation = Installation(self._directory, self._port, self._wal_archive)
         self._url = installation.url
         self._supervisor.start(installation.servers())
+        if installation.archive is not None:
+            self._start_archive(installation.archive)
         self._supervisor.run_once(installation.migration())
         self._supervisor.start(installation.workers())
         self._is_ready = True
         self._publish()
         self._note_gateway()
-        self._supervisor.keep_running()
+        self._supervisor.keep_running(self._tell_again)
+
+    def _start_archive(self, archive: WalArchive) -> None:
+        """Before anything is written: no commit is acknowledged without it."""
+        self._supervisor.run_once(archive.slot())
+        self._supervisor.start([archive.receiver()])
+        copying = archive.base_copy()
+        if copying is not None:
+            self._supervisor.run_once(copying)
+            archive.keep_base()
 
     def _changed(self, component: Component) -> None:
         self._publish()
@@ -150,7 +170,34 @@ class _Session:
 
     def _publish(self) -> None:
         rows = [ComponentStatus.of(component) for component in self._supervisor.components]
-        write_status(self._directory.state, Status(self._url, self._failure, self._is_ready, [self._own_row(), *rows]))
+        found = Status(self._url, self._failure, self._is_ready, [self._own_row(), *rows])
+        self._tell(lambda: write_status(self._directory.state, found))
+
+    def _tell(self, write: Callable[[], None]) -> None:
+        """Writes a small file for others; while the disk is full that has to wait, and everything else goes on."""
+        try:
+            write()
+        except OSError as error:
+            if not self._is_ready or error.errno not in NO_ROOM:
+                raise
+            self._is_untold = True
+
+    def _tell_again(self) -> float | None:
+        """Writes what could not be written; the seconds to the next try, if there has to be one."""
+        if not self._is_untold:
+            return None
+        self._is_untold = False
+        self._publish()
+        self._note_gateway()
+        return TELL_AGAIN_SECONDS if self._is_untold else None
+
+    def _lacks_room(self) -> bool:
+        """Whether a program that dies now, in the middle of its work, most probably does for want of room."""
+        try:
+            self._directory.check_room(FREE_BYTES_SPENT)
+        except DiskFull:
+            return self._is_ready
+        return False
 
     def _own_row(self) -> ComponentStatus:
         if self._identity is None:
@@ -169,7 +216,7 @@ class _Session:
         """Where the SDK finds us."""
         gateway = next(one for one in self._supervisor.components if one.name == GATEWAY)
         pid = gateway.identity.pid if gateway.identity else None
-        write_json(self._directory.gateway_note, {"url": self._url, "pid": pid})
+        self._tell(lambda: write_json(self._directory.gateway_note, {"url": self._url, "pid": pid}))
 
     def _named(self, error: ProgramFailed | OSError) -> Exception:
         """`DiskFull` where that is what is behind it."""

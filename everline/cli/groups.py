@@ -37,6 +37,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("up", "Start the system on this machine.", _module("up")),
         Entry("down", "Stop it; nothing is lost.", _module("down")),
         Entry("status", "What runs, since when, where.", _module("status")),
+        Entry("backup", "Copy the ledger while it runs: create, list, verify.", _module("backup")),
+        Entry("restore", "Bring a backup into an empty deployment.", _module("restore")),
     ),
     "Entities (each has list, show, history)": tuple(Entry(noun.name, noun.help, _module(noun.name)) for noun in NOUNS),
     "History": (
@@ -45,12 +47,17 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("diff", "What changed between two moments.", _module("diff")),
         Entry("rollback", "Plan, apply and list rollbacks.", _module("rollback")),
         Entry("replay", "Prove that the query tables follow from the ledger.", _module("replay")),
+        Entry("projection", "How far the query tables are: list, show, rebuild.", _module("projection")),
+        Entry("verify", "Prove that history is what was sealed: here, or in a bundle.", _module("verify")),
+        Entry("export", "Write events with their proof, to be checked anywhere.", _module("export")),
+        Entry("witness", "Watch the checkpoints of other deployments, and be watched.", _module("witness")),
     ),
     "This machine": (
         Entry("context", "Which server and workspace the commands talk to.", _module("context")),
         Entry("sync", "Send what was recorded while the server was away.", _module("sync")),
         Entry("whoami", "As whom the server records what you do.", _module("whoami")),
         Entry("info", "Version, server and workspaces.", _module("info")),
+        Entry("placement", "The PostgreSQLs that workspaces live on: list, drop.", _module("placement")),
         Entry("completion", "Completion for your shell: show, install.", _module("completion")),
     ),
 }

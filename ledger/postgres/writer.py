@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
 import psycopg
 
 from ledger.appending import Appended, Ledger, Unit
-from ledger.errors import AppendRefused, LedgerUnavailable
+from ledger.errors import AppendRefused, LedgerDiskFull, LedgerUnavailable
 from ledger.postgres import arrays
 from ledger.postgres.batch import lock_and_read, write_and_commit
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 RECONNECT_DELAYS_SECONDS = (0.0, 0.1, 0.3, 1.0, 2.0, 3.0)
 """How often a lost connection is tried again before the waiting callers are told; about six seconds."""
+
+RETRY_SECONDS_MAX = 15
+"""After this long no further attempt begins: a PostgreSQL that hangs takes all of COMMIT_SECONDS_MAX for each."""
 
 TRANSACTION_SECONDS_MAX = 5
 """PostgreSQL ends the transaction of a writer that stopped in the middle, so that its locks hold nobody up for long."""
@@ -41,24 +45,36 @@ class Writer:
     async def commit(self, units: Sequence[Unit]) -> Sequence[Outcome]:
         """What became of each unit: appended, or the refusal or failure that its caller is told.
 
+        A full disk is told at once: waiting a moment helps as little as another connection does.
         After a lost connection the same units are tried again: one that was committed after all is refused as
         recorded, and its caller looks the first answer up. A unit that PostgreSQL itself refuses fails alone.
         """
         failure: Exception | None = None
+        began = time.monotonic()
         for delay in RECONNECT_DELAYS_SECONDS:
+            if time.monotonic() - began > RETRY_SECONDS_MAX:
+                break
             await asyncio.sleep(delay)
             try:
                 async with asyncio.timeout(COMMIT_SECONDS_MAX):
                     return await self._commit(units)
-            except (psycopg.OperationalError, OSError) as error:
-                failure = error
+            except psycopg.errors.DiskFull:
                 await self.disconnect()
-            except psycopg.Error as error:
+                return [LedgerDiskFull()] * len(units)
+            except (psycopg.Error, OSError) as error:
+                failure, was_lost = error, self._is_lost(error)
                 await self.disconnect()
-                if len(units) == 1:
+                if not was_lost and len(units) == 1:
                     return [error]
-                return [outcome for unit in units for outcome in await self.commit([unit])]
-        return [LedgerUnavailable(f"PostgreSQL did not answer: {failure}")] * len(units)
+                if not was_lost:
+                    return [outcome for unit in units for outcome in await self.commit([unit])]
+        return [LedgerUnavailable(f"PostgreSQL did not answer: {failure!r}")] * len(units)
+
+    def _is_lost(self, error: Exception) -> bool:
+        """Whether the connection is the matter, not what was sent on it. A server that ends a session, for having
+        stood still in a transaction for example, says so with an error of any class."""
+        connection = self._connection
+        return isinstance(error, psycopg.OperationalError | OSError) or connection is None or connection.closed
 
     async def disconnect(self) -> None:
         """Gives the connection up, with whatever was not committed on it."""

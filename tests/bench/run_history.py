@@ -21,7 +21,8 @@ from projections.table import Column, Table, node_of
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 POSITIONS_PER_RUN = 10
 LIFE_POSITIONS = 1_000
-"""Mean positions between two changes of a run: about a thousand runs are under way at any time."""
+"""Mean positions between two changes of a run: about a thousand runs are under way at any time, fewer in a short
+history."""
 
 PIPELINES, STACKS, STEPS = 50, 8, 5
 RUNS_PER_COPY = 10_000
@@ -81,6 +82,7 @@ class Pasts:
     def __init__(self, runs: int, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - reproducible, not secret
         self._head = head_of(runs)
+        self._life = min(LIFE_POSITIONS, self._head // 100)
 
     def tables(self, numbers: range) -> Tables:
         made = Tables([], [], [])
@@ -144,7 +146,7 @@ class Pasts:
             yield tagged, {"tags": f"{{{TAG}}}"}
 
     def _gap(self) -> int:
-        return 1 + int(self._random.expovariate(1 / LIFE_POSITIONS))
+        return 1 + int(self._random.expovariate(1 / self._life))
 
     def _tagging(self, run: str, position: int) -> Text:
         given = {"tag_id": "0" * 32, "tag": TAG, "resource_kind": RUNS.kind, "resource_id": run}

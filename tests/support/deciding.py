@@ -19,6 +19,7 @@ from ledger.envelope import NewEvent
 from ledger.postgres.read import LedgerReader
 from ledger.values import StreamId, derived_id
 
+ALIASES = ("main", "eu", "us")
 WORKSPACE = derived_id("tests", "workspace")
 T = TypeVar("T")
 
@@ -71,7 +72,9 @@ class World:
     working: WorkingSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.working = WorkingSet(cast("LedgerReader", self.ledger), WORKSPACE, folds=FoldCache(), fresh=True)
+        self.working = WorkingSet(
+            cast("LedgerReader", self.ledger), WORKSPACE, folds=FoldCache(), fresh=True, aliases=ALIASES
+        )
 
     def when(self, *commands: Command) -> Outcome:
         """The outcome of the last command; the ones before it must be accepted."""
