@@ -119,9 +119,9 @@ class Rows:
             self._closed[table].append(Closed(closed, event.position, row))
             self._current[table][id_.int] = row
             self._changed[table][id_.int] = None
-        for column in declared.keyed:
-            if column.name in values and values[column.name] != row[column.name]:
-                row[column.since] = event.position
+        for name, since, _ in declared.intervals:
+            if name in values and values[name] != row[name]:
+                row[since] = event.position
         row.update(
             values,
             from_position=event.position,

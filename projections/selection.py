@@ -85,13 +85,16 @@ class Selection:
         self._key = next((filter_ for filter_ in filters if _is_keyed(filter_)), None)
 
     def rows(self, columns: Sequence[Column]) -> str:
-        """All of them, in no order."""
-        if self._is_current:
-            return self._select_current(columns, [self._was_created()] if self._is_past else [])
+        """All of them, in no order. The live ones are those at the newest position: where no version is needed, that
+        is answered by indexes alone."""
+        if self._table.append_only:
+            return self._select_current(columns, [self._was_created()])
         told = (*columns, *(filter_.column for filter_ in self._filters))
         key = self._key.column if self._key else next((column for column in told if column.keyed), None)
         if all(column.immutable or column == key for column in told):
             return self._without_versions(columns, key)
+        if self._is_current:
+            return self._select_current(columns, [])
         return f"SELECT {_list(columns, self._then)} {self._versions(self._every())} WHERE {self._held()}"
 
     def attempts(self, columns: Sequence[Column], page: Page) -> Iterator[Attempt]:

@@ -108,9 +108,9 @@ def _closed(declared: Table, closed: Closed) -> Row:
     row, to_position, following = closed
     version = dict(zip(declared.version_names, declared.version_of(row), strict=True))
     version["to_position"] = to_position
-    for column in declared.keyed:
-        ended = following[column.since] == to_position
-        version[column.node] = node_of(row[column.since], to_position) if ended else None
+    for _, since, node in declared.intervals:
+        ended = following[since] == to_position
+        version[node] = node_of(row[since], to_position) if ended else None
     return version
 
 

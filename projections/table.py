@@ -126,6 +126,11 @@ class Table:
         return () if self.append_only else tuple(column for column in LIFE + self.own if column.keyed)
 
     @cached_property
+    def intervals(self) -> tuple[tuple[str, str, str], ...]:
+        """Of each keyed column its name and those of the columns with its interval, for the inner loop of folding."""
+        return tuple((column.name, column.since, column.node) for column in self.keyed)
+
+    @cached_property
     def since_names(self) -> tuple[str, ...]:
         return tuple(column.since for column in self.keyed)
 

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from psycopg.rows import tuple_row
 
+from projections.differences import diff
 from projections.reading import Reading
-from tests.bench.lists import CASES, Case, Lists, lists
+from tests.bench.lists import CASES, WORKSPACE, Case, Lists, lists
 from tests.bench.run_history import head_of
 
 if TYPE_CHECKING:
@@ -94,3 +95,17 @@ async def test_a_page_is_what_a_scan_finds(asked: Lists, case: Case) -> None:
     assert isinstance(asked.reading, Explained)
     asked.reading.read, asked.reading.scanned = 0, []
     await asked.check(case)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
+async def test_a_difference_reads_what_changed(asked: Lists, part: float) -> None:
+    reading = asked.reading
+    assert isinstance(reading, Explained)
+    start = asked.at(int(part * head_of(RUNS_MADE)))
+    reading.read, reading.scanned = 0, []
+    page = await diff(
+        reading, WORKSPACE, start=start, end=asked.at(start.position + 100), kind="run", limit=50, cursor=None
+    )
+    assert page["items"]
+    assert reading.scanned == []
+    assert reading.read <= 2 * READ_MAX
