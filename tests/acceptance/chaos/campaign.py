@@ -136,7 +136,8 @@ async def working(cluster: Cluster, model: Model, seed: int) -> AsyncIterator[tu
     ]
     clients = [Client(f"{seed}/{number}", asking, shelves, pace) for number in range(CLIENTS)]
     tasks = [asyncio.create_task(client.work()) for client in clients]
-    tasks += [asyncio.create_task(follower.follow()) for follower in (subscription, *(it for _, it in streams))]
+    tasks += [asyncio.create_task(subscription.follow())]
+    tasks += [asyncio.create_task(stream.follow()) for _, stream in streams]
     body = asyncio.current_task()
     assert body is not None
     for task in tasks:
