@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-CLIENTS = 8
+CLIENTS = 12
 WORKSPACES = ["red", "green", "blue"]
 FAULTS_PER_GROUP = 12
 LAST_FAULTS_SHOWN = 30
