@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ledger.postgres.read import LedgerReader
     from ledger.values import Position
 
-EVENTS_PER_BATCH_MAX = 5_000
+EVENTS_PER_BATCH_MAX = 10_000
 """Events folded at once while replaying; rows that change often are written once a batch."""
 
 EVENTS_PER_SLICE = 100
@@ -162,6 +162,12 @@ async def _drop(connection: AsyncConnection[Any], name: str) -> None:
 
 
 async def _read(reader: LedgerReader, workspace_id: UUID, after: Position, until: Position) -> list[RecordedEvent]:
-    if after >= until:
-        return []
-    return await reader.read(workspace_id, after=after, until=until, limit=EVENTS_PER_BATCH_MAX)
+    """The next batch, in as many reads as it takes."""
+    events: list[RecordedEvent] = []
+    while after < until and len(events) < EVENTS_PER_BATCH_MAX:
+        more = await reader.read(workspace_id, after=after, until=until, limit=EVENTS_PER_BATCH_MAX - len(events))
+        if not more:
+            break
+        events += more
+        after = more[-1].position
+    return events
