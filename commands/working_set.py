@@ -27,6 +27,7 @@ from commands.command import (
 )
 from commands.registry import decider
 from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken, UnknownAlias
+from ledger.errors import ClaimTaken
 from ledger.events.registry import parent_of
 from ledger.values import StreamId, Version, new_id
 
@@ -74,7 +75,7 @@ class _Step(NamedTuple):
 
     folds: dict[StreamId, Fold]
     taken: dict[str, StreamId]
-    released: set[str]
+    released: dict[str, StreamId]
     versions: tuple[Version, ...]
 
 
@@ -103,6 +104,7 @@ class WorkingSet:
         self._asked: dict[str, StreamId | None] = {}
         self._claims: dict[str, StreamId] = {}
         self._released: set[str] = set()
+        self._found_free: dict[str, StreamId] = {}
 
     async def find(self, lookups: dict[str, Lookup]) -> dict[str, Found] | Rejection:
         """Answers every lookup, or says which required entity is missing."""
@@ -119,9 +121,13 @@ class WorkingSet:
 
         Refuses, changing nothing, if a claim that they take is held by another stream as far as this set knows; with
         `fresh` it asks the ledger, else the append will. Claims are looked at in the order of their keys, so that a
-        stack's name (`stack:`) is refused before its use of a component (`stack_use:`).
+        stack's name (`stack:`) is refused before its use of a component (`stack_use:`). Raises ClaimTaken, so that
+        everything is decided again, when an earlier command took what is only given up now.
         """
         step = self._step(events)
+        for key, stream in step.released.items():
+            if self._claims.get(key, stream) != stream:
+                raise ClaimTaken(key, holder=stream)
         for key, stream in sorted(step.taken.items()):
             if key.startswith(tuple(self.guards)):
                 continue  # chosen after the last claim under a guarded prefix: the append finds it stale, not taken
@@ -129,9 +135,12 @@ class WorkingSet:
             if holder not in (None, stream) and key not in step.released:
                 return NameTaken(key, holder=holder)
         self.current |= step.folds
+        for key, stream in step.taken.items():
+            if key not in self._released and key not in step.released:
+                self._found_free.setdefault(key, stream)
         for key in step.released:
             self._claims.pop(key, None)
-        self._released = (self._released | step.released) - step.taken.keys()
+        self._released = (self._released | step.released.keys()) - step.taken.keys()
         self._claims |= step.taken
         return step.versions
 
@@ -139,7 +148,7 @@ class WorkingSet:
         """Where one command's events lead, from where the set stands."""
         folds: dict[StreamId, Fold] = {}
         taken: dict[str, StreamId] = {}
-        released: set[str] = set()
+        released: dict[str, StreamId] = {}
         versions: list[Version] = []
         for new in events:
             before = folds.get(new.stream) or self.current.get(new.stream, Fold(None, 0))
@@ -149,13 +158,16 @@ class WorkingSet:
             versions.append(before.version + 1)
             held = judge.claims(before.state) if before.state is not None else set()
             holds = judge.claims(state)
-            released |= held - holds
+            released |= dict.fromkeys(held - holds, new.stream)
             taken = {key: stream for key, stream in taken.items() if key not in held - holds}
             taken |= dict.fromkeys(holds - held, new.stream)
         return _Step(folds, taken, released, tuple(versions))
 
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
-        """(taken, released): how the claims of the changed streams differ from what was loaded."""
+        """(taken, released): how the claims of the changed streams differ from what was loaded.
+
+        What one stream took and gave up again is in both: the append must find it free.
+        """
         taken: dict[str, StreamId] = {}
         released: dict[str, StreamId] = {}
         for stream, fold in self.current.items():
@@ -167,6 +179,9 @@ class WorkingSet:
             # Stream by stream: what one takes while another of them goes on holding it is for the append to refuse.
             taken |= dict.fromkeys(holds - held, stream)
             released |= dict.fromkeys(held - holds, stream)
+        for key, stream in self._found_free.items():
+            if key not in taken and key not in released:
+                taken[key] = released[key] = stream
         return dict(sorted(taken.items())), released
 
     def expected(self) -> dict[StreamId, Version]:

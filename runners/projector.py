@@ -37,7 +37,7 @@ async def _project(nats_url: str | None, alias: str, dsn: str) -> None:
     """One PostgreSQL's workspaces, for ever."""
     async with worker.connections(dsn, size_max=HANDS + worker.POOL_SIZE_MAX) as pool:
         once = partial(_project_until_lost, pool, alias=alias, dsn=dsn, nats_url=nats_url)
-        await worker.again_and_again(f"projector {alias}", once, away=worker.AWAY)
+        await worker.again_and_again(f"projector {alias}", pool, once, away=worker.AWAY)
 
 
 async def _project_until_lost(pool: AsyncConnectionPool[Any], *, alias: str, dsn: str, nats_url: str | None) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import http.client
+import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from tests.support.waiting import eventually
 
 PROJECT = Path(__file__).parents[3]
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 300
 STOP_SECONDS_MAX = 20
 
 
@@ -23,15 +25,31 @@ def program(
     """Its pid, once it answers; ended on the way out."""
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, cwd=PROJECT, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+            command,
+            env=environment,
+            cwd=PROJECT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
         )
     try:
         eventually(lambda: has_ended(process) or is_up(url, answers_at), seconds_max=START_SECONDS_MAX)
         assert process.poll() is None, f"{command[0]} ended while starting:\n{log.read_text()[-4000:]}"
         yield process.pid
     finally:
-        process.terminate()
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """The program and its workers, which are in its group; by force when they do not heed the signal."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
         process.wait(STOP_SECONDS_MAX)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def has_ended(process: subprocess.Popen[bytes]) -> bool:
