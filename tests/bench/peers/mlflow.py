@@ -57,6 +57,8 @@ def running(stand: Stand, python: Path) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     command = [str(python), "-m", "mlflow", "server", "--port", str(port), "--backend-store-uri", store]
     command += ["--default-artifact-root", str(stand.root / "mlflow")]
+    # On a busy machine its workers need longer than 5 s to import, and would be started anew for ever.
+    command += ["--uvicorn-opts", "--timeout-worker-healthcheck 60"]
     # Its background jobs have no part in the requests measured here; seven idle processes would only slow the start.
     environment = {
         **os.environ,
