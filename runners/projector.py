@@ -7,9 +7,11 @@ workspaces go on. Nothing is ever skipped.
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ledger.postgres.connecting import CONNECTION_PARAMETERS, Connection
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.subscription import Subscription
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from psycopg_pool import AsyncConnectionPool
 
     from runners.settings import WorkerSettings
+
+LOOK_SECONDS = 1.0
+"""How often it is asked whether PostgreSQL is still the one that was there."""
 
 
 def main(settings: WorkerSettings) -> None:
@@ -50,7 +55,17 @@ async def _project_until_lost(pool: AsyncConnectionPool[Any], *, alias: str, dsn
     turns = Turns(projector, reader, subscription)
     turns.remember(await projector.stopped())
     hands = [turns.work() for _ in range(HANDS)]
-    await worker.until_one_ends(_follow(subscription, turns, projector), Rebuilds(projector).work(), *hands)
+    follow = _follow(subscription, turns, projector)
+    await worker.until_one_ends(_session(dsn), follow, Rebuilds(projector).work(), *hands)
+
+
+async def _session(dsn: str) -> None:
+    """Raises when its session is lost, idle or not. A crash of PostgreSQL may have taken the last batches back, which
+    do not wait for the disk: then the work has to start anew from the checkpoints, or nothing would tell it."""
+    async with await Connection.connect(dsn, **CONNECTION_PARAMETERS) as connection:
+        while True:
+            await connection.execute("SELECT 1")
+            await asyncio.sleep(LOOK_SECONDS)
 
 
 async def _follow(subscription: Subscription, turns: Turns, projector: Projector) -> None:
