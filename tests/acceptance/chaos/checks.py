@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.acceptance.chaos.followers import StreamFollower, SubscriptionFollower
     from tests.acceptance.chaos.model import Model
 
-SETTLE_SECONDS_MAX = 45.0
+SETTLE_SECONDS_MAX = 90.0
 POLL_SECONDS = 0.1
 
 
