@@ -18,7 +18,7 @@ import uvloop
 from psycopg_pool import PoolTimeout
 
 from ledger.errors import SchemaNewer, SchemaOlder
-from ledger.postgres.connecting import LOST, Pool, pool_of
+from ledger.postgres.connecting import LOST, Pool, make_pool
 
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
@@ -93,7 +93,7 @@ async def connections(
 ) -> AsyncIterator[Pool]:
     """The worker's pool. A connection is not tried before it is used: that would be a fifth of a relay's round trips,
     and a worker that meets a dead one starts anew."""
-    pool = pool_of(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max)
+    pool = make_pool(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max)
     await pool.open()
     try:
         yield pool

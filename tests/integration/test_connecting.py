@@ -15,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from gateway.app import connections
 from gateway.problems import from_error
-from ledger.postgres.connecting import CONNECTION_PARAMETERS, LOST, Connection, pool_of
+from ledger.postgres.connecting import CONNECTION_PARAMETERS, LOST, Connection, make_pool
 from ledger.values import new_id
 from runners import worker
 from tests.acceptance.chaos.proxy import Proxy
@@ -88,7 +88,7 @@ async def _sleep(pool: AsyncConnectionPool[Connection]) -> None:
 async def test_a_pool_works_soon_after_a_long_outage(database: Database, sockets: Path) -> None:
     """The pool's own pauses double: after an outage of 8 s the next try would come 7 s later."""
     server = Path(_host(database)) / SOCKET
-    pool = pool_of(database.app_dsn.replace(str(server.parent), str(sockets)), size_max=4, wait_seconds_max=30)
+    pool = make_pool(database.app_dsn.replace(str(server.parent), str(sockets)), size_max=4, wait_seconds_max=30)
     await pool.open()
     waiting = asyncio.create_task(_sleep(pool))
     await asyncio.wait([waiting], timeout=OUTAGE_SECONDS)
