@@ -69,13 +69,14 @@ class SubscriptionFollower:
 
     async def follow(self) -> None:
         """For ever: starts again after what it has whenever PostgreSQL is lost."""
-        pool = make_pool(self._dsn, size_max=4, wait_seconds_max=5, checked=True)
+        pool = make_pool(self._dsn, size_max=4, wait_seconds_max=5)
         async with pool:
             while True:
                 try:
                     await self._listen(LedgerReader(pool))
                 except (psycopg.OperationalError, OSError):
                     self._model.counts["subscriptions lost"] += 1
+                    await pool.check()
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _listen(self, reader: LedgerReader) -> None:
