@@ -26,7 +26,9 @@ from commands.command import (
 )
 from commands.registry import decider
 from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken
+from commands.sealing import stored_claim
 from ledger.events.registry import parent_of
+from ledger.personal import holds_personal
 from ledger.values import StreamId, Version, new_id
 
 if TYPE_CHECKING:
@@ -153,8 +155,8 @@ class WorkingSet:
             judge = decider(stream.kind)
             before |= dict.fromkeys(judge.claims(old) if old is not None else (), stream)
             after |= dict.fromkeys(judge.claims(fold.state), stream)
-        taken = {key: stream for key, stream in sorted(after.items()) if before.get(key) != stream}
-        released = {key: stream for key, stream in before.items() if after.get(key) != stream}
+        taken = {self._stored(key): stream for key, stream in sorted(after.items()) if before.get(key) != stream}
+        released = {self._stored(key): stream for key, stream in before.items() if after.get(key) != stream}
         return taken, released
 
     def expected(self) -> dict[StreamId, Version]:
@@ -166,9 +168,10 @@ class WorkingSet:
         }
 
     def remember(self) -> None:
-        """Puts the folds into the cache, once they are committed."""
+        """Puts the folds into the cache, once they are committed. What is known of a person is not kept."""
         for stream, fold in self.current.items():
-            self._folds.put(self.workspace_id, stream, fold)
+            if not holds_personal(stream.kind):
+                self._folds.put(self.workspace_id, stream, fold)
 
     async def load(self, stream: StreamId) -> Fold:
         """The stream's fold, from this working set, the cache or the ledger."""
@@ -261,8 +264,11 @@ class WorkingSet:
         if key in self._released:
             return None
         if key not in self._asked:
-            self._asked[key] = await self._reader.holder(self.workspace_id, key)
+            self._asked[key] = await self._reader.holder(self.workspace_id, self._stored(key))
         return self._asked[key]
+
+    def _stored(self, key: str) -> str:
+        return stored_claim(self._reader.keys, key)
 
     async def _last_claim(self, prefix: str) -> str | None:
         """The last key under the prefix as this working set leaves it; the guard is on what the ledger holds."""

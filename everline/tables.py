@@ -64,6 +64,13 @@ TABLES = (
         summary="Models, their versions and who is in production.",
     ),
     KnownTable(
+        "person",
+        "persons",
+        control=True,
+        columns=("handle", "name", "email", "status", "holds", "updated_at"),
+        summary="People: who may be held, and who was erased.",
+    ),
+    KnownTable(
         "pipeline",
         "pipelines",
         control=False,

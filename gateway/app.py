@@ -37,6 +37,7 @@ from gateway.refusals import expected, gone, unrouted
 from gateway.services import Services
 from gateway.settings import GatewaySettings, check_loopback
 from gateway.wakeups import Wakeups
+from ledger.erasure import MasterKey
 from ledger.errors import LedgerError
 from ledger.postgres.append import Appender
 from ledger.postgres.read import LedgerReader
@@ -71,13 +72,14 @@ because a table may have any name."""
 
 def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None = None) -> Starlette:
     """The application; what it needs is started and stopped by its lifespan. Raises NotLoopback for an address that
-    others could reach while nobody can log in."""
+    others could reach while nobody can log in, KeyUnusable for a directory of keys without a usable one."""
     check_loopback(settings.host)
     metrics = Metrics()
+    master_key = MasterKey.read(settings.keys) if settings.keys else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, authenticator or LocalUser(), metrics) as services:
+        async with running(settings, authenticator or LocalUser(), metrics, master_key) as services:
             app.state.services = services
             gc.freeze()  # what was imported stays: going through it again and again would stop everything for 60 ms
             yield
@@ -100,7 +102,9 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
 
 
 @asynccontextmanager
-async def running(settings: GatewaySettings, authenticator: Authenticator, metrics: Metrics) -> AsyncIterator[Services]:
+async def running(
+    settings: GatewaySettings, authenticator: Authenticator, metrics: Metrics, master_key: MasterKey | None
+) -> AsyncIterator[Services]:
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(connections(settings.dsn))
@@ -110,7 +114,7 @@ async def running(settings: GatewaySettings, authenticator: Authenticator, metri
         for part in (waker, appender, wakeups):
             await part.start()
             stack.push_async_callback(part.stop)
-        reader = LedgerReader(pool)
+        reader = LedgerReader(pool, master_key=master_key)
         handler = CommandHandler(reader=reader, appender=appender, permissions=EveryoneOnThisMachine())
         projector = Projector(pool, reader)
         await until_ledger_answers(projector)

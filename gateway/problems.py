@@ -52,6 +52,10 @@ STATUS_BY_CODE = {
     "stream_full": 409,
     "batch_aborted": 409,
     "reserved_name": 422,
+    "person_erased": 409,
+    "under_legal_hold": 409,
+    "no_such_hold": 409,
+    "reason_names_person": 422,
     "stack_incomplete": 422,
     "component_type_mismatch": 422,
     "component_in_use": 409,
@@ -97,6 +101,7 @@ STATUS_BY_CODE = {
     "projection_gap": 500,
     "broken_fold": 500,
     "verification_running": 503,
+    "erased_meanwhile": 503,
     # Proofs.
     "unknown_tile": 404,
     "not_sealed_yet": 503,
@@ -110,6 +115,11 @@ STATUS_BY_CODE = {
     "ledger_unavailable": 503,
     "not_ready": 503,
     "unknown_event_type": 500,
+    "master_key_missing": 500,
+    "master_key_damaged": 500,
+    "master_key_wrong": 500,
+    "subject_key_lost": 500,
+    "seal_broken": 500,
     INTERNAL: 500,
 }
 
@@ -126,6 +136,11 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.LedgerBusy: "ledger_busy",
     ledger.LedgerUnavailable: "ledger_unavailable",
     ledger.UnknownEventType: "unknown_event_type",
+    ledger.MasterKeyMissing: "master_key_missing",
+    ledger.MasterKeyDamaged: "master_key_damaged",
+    ledger.MasterKeyWrong: "master_key_wrong",
+    ledger.SubjectKeyLost: "subject_key_lost",
+    ledger.SealBroken: "seal_broken",
 }
 
 HINT_BY_CODE = {

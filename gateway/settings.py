@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -18,16 +19,23 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is and where to listen."""
+    """Where PostgreSQL is, where to listen, and which directory holds the keys to personal data."""
 
     dsn: Annotated[str, Meta(min_length=1)]
+    keys: Path | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
 
 
 def read_settings(environment: Mapping[str, str]) -> GatewaySettings:
     """Raises `msgspec.ValidationError`, which names the variable, when one is missing or wrong."""
-    return msgspec.convert(dict(environment), GatewaySettings, strict=False)
+    return msgspec.convert(dict(environment), GatewaySettings, strict=False, dec_hook=_decode)
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is Path:
+        return Path(value)
+    raise NotImplementedError(f"no setting is a {wanted}")
 
 
 class NotLoopback(Exception):

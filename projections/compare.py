@@ -13,7 +13,7 @@ import msgspec
 from psycopg.rows import dict_row
 
 from projections.checkpoints import NOTHING, read_checkpoint
-from projections.errors import ProjectionBehind, ProjectionOutdated
+from projections.errors import ErasedMeanwhile, ProjectionBehind, ProjectionOutdated
 from projections.rebuild import replay, scratch_schema
 from projections.registry import digest, tables
 from projections.schema import schema_of
@@ -78,7 +78,8 @@ async def verify(
     """Replays the ledger into scratch tables up to `until` (the checkpoint, if not given) and compares.
 
     Raises ProjectionBehind when the live tables are not there yet, ProjectionOutdated when another version of the
-    program built them. The scratch tables are dropped in any case.
+    program built them, ErasedMeanwhile when one side may know a person whom the other side does not know any more. The
+    scratch tables are dropped in any case.
     """
     started = time.perf_counter()
     async with pool.connection() as connection:
@@ -88,11 +89,16 @@ async def verify(
             raise ProjectionBehind(position, checkpoint=found.position)
         if found.version not in ("", digest()):
             raise ProjectionOutdated(workspace_id)
+        erased = await reader.keys.last_erasure(workspace_id)
+        if erased > found.position:
+            raise ProjectionBehind(erased, checkpoint=found.position)
         if found is NOTHING:
             return Comparison(True, 0, 0, time.perf_counter() - started, (), None)
         async with scratch_schema(connection, workspace_id, "comparison") as scratch:
             replayed = await replay(connection, reader, workspace_id, scratch=scratch, until=position)
             compared, difference = await _compare_all(connection, schema_of(workspace_id), scratch, position)
+        if await reader.keys.last_erasure(workspace_id) != erased:
+            raise ErasedMeanwhile(workspace_id)
     return Comparison(
         equal=difference is None,
         position=position,

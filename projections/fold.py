@@ -46,4 +46,5 @@ def _follow_stream(rows: Rows, event: RecordedEvent) -> str:
         return ""
     if not table.append_only and row["version"] < event.version:
         rows.update(table.name, event.stream.id)
-    return row.get("name") or ""
+    # The index outlives an erasure, so it does not repeat what people are called.
+    return "" if table.personal else row.get("name") or ""

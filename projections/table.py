@@ -38,6 +38,7 @@ ANY_OWNER = "*"
 @dataclass(frozen=True)
 class Column:
     """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
+    `personal` ones hold personal text, which an erasure takes out of every version.
 
     `loads` names a table whose row with this id is at hand whenever this row is. `owner` names the table whose
     entities are shown together with the rows that hold their id here; ANY_OWNER stands for all of them.
@@ -47,6 +48,7 @@ class Column:
     type: ColumnType
     indexed: bool = False
     immutable: bool = False
+    personal: bool = False
     loads: str = ""
     owner: str = ""
 
@@ -78,6 +80,7 @@ CLOSING = (Column("to_position", "int"), Column("node", "int"))
 class Table:
     """A declared query table. `append_only` rows never change, so they have no history twin.
 
+    `referred_by` names the columns by which people refer to an entity, in the order in which they are tried.
     `summary` is the line that the command line says of it and `listed` the columns that its `list` shows; a table
     without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing.
     """
@@ -87,6 +90,7 @@ class Table:
     own: tuple[Column, ...]
     append_only: bool = False
     taggable: bool = False
+    referred_by: tuple[str, ...] = ("name",)
     summary: str = field(default="", repr=False)
     listed: tuple[str, ...] = field(default=(), repr=False)
 
@@ -105,6 +109,10 @@ class Table:
     def mutable(self) -> tuple[Column, ...]:
         """The columns that a version has of its own."""
         return () if self.append_only else tuple(column for column in self.columns if not column.immutable)
+
+    @cached_property
+    def personal(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.personal)
 
     @cached_property
     def immutable_names(self) -> frozenset[str]:

@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+from ledger.errors import KeyUnusable
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
@@ -93,7 +94,12 @@ def migrate(bootstrap: Bootstrap = False) -> None:
     """Bring the database at EVERLINE_OWNER_DSN to this program's schema."""
     from ledger.postgres.migrate import migrate as migrate_ledger
 
-    migrate_ledger(_settings(MigrationSettings).owner_dsn)
+    settings = _settings(MigrationSettings)
+    migrate_ledger(settings.owner_dsn)
+    if settings.keys is not None:
+        from runners.keys import ensure_master_key
+
+        ensure_master_key(settings.keys, settings.owner_dsn)
     if bootstrap:
         import asyncio
 
@@ -140,7 +146,7 @@ def main() -> None:
     """Run one command; an error that we know is one line and an exit status, not a traceback."""
     try:
         app()
-    except RunnerError as error:
+    except (RunnerError, KeyUnusable) as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
         sys.exit(EXIT_SERVER_ERROR)
 

@@ -87,6 +87,7 @@ class Installation:
             "EVERLINE_HOST": LOOPBACK,
             "EVERLINE_PORT": str(self.port),
             "EVERLINE_DATA_DIR": str(self.directory.root),
+            "EVERLINE_KEYS": str(self.directory.keys),
         }
 
     def _answers(self) -> bool:

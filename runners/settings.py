@@ -30,9 +30,10 @@ class SupervisorSettings:
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For `migrate`: the only program that may change the schema."""
+    """For `migrate`: the only program that may change the schema, and that makes the first master key."""
 
     owner_dsn: str
+    keys: Path | None = None
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
@@ -40,6 +41,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
 
     dsn: str
     nats_url: str | None = None
+    keys: Path | None = None
     data_dir: Path | None = None
 
 

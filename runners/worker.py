@@ -11,12 +11,17 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import structlog
 import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from ledger.erasure import MasterKey
+
+if TYPE_CHECKING:
+    from runners.settings import WorkerSettings
 
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
@@ -59,6 +64,11 @@ async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, awa
         except away as error:
             log.warning("worker.waiting", worker=name, reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_SECONDS)
+
+
+def master_key(settings: WorkerSettings) -> MasterKey | None:
+    """The key to personal data, if the program is told where it lies. Raises KeyUnusable."""
+    return MasterKey.read(settings.keys) if settings.keys else None
 
 
 @asynccontextmanager

@@ -11,13 +11,18 @@ import msgspec
 
 from ledger.codec import decode_data
 from ledger.envelope import Envelope, RecordedEvent
+from ledger.erasure import Seal
 from ledger.errors import PositionBeyondHead
+from ledger.personal import is_personal
+from ledger.postgres.subject_keys import SubjectKeys
 from ledger.values import Position, StreamId, Version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from psycopg_pool import AsyncConnectionPool
+
+    from ledger.erasure import MasterKey
 
 READ_LIMIT_MAX = 5_000
 STREAM_PAGE = 2_000
@@ -46,10 +51,15 @@ class RecordedCommand(NamedTuple):
 
 
 class LedgerReader:
-    """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool."""
+    """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool.
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    Personal fields are opened with their person's key, or read as erased. Without a master key, reading an event about
+    a person who is not erased raises MasterKeyMissing.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any], *, master_key: MasterKey | None = None) -> None:
         self._pool = pool
+        self.keys = SubjectKeys(pool, master_key)
 
     async def head(self, workspace_id: UUID) -> Head:
         """The head of a ledger; position 0 for one without events."""
@@ -80,7 +90,7 @@ class LedgerReader:
             after,
             last,
         )
-        return [recorded(row) for row in rows]
+        return await self._recorded(rows)
 
     async def read_published(
         self, workspace_id: UUID, *, after: Position, until: Position, limit: int
@@ -104,7 +114,7 @@ class LedgerReader:
             workspace_id,
             list(positions),
         )
-        return [recorded(row) for row in rows]
+        return await self._recorded(rows)
 
     async def read_stream(
         self, workspace_id: UUID, stream: StreamId, *, after_version: Version = 0, until: Position | None = None
@@ -123,7 +133,7 @@ class LedgerReader:
                 until,
                 STREAM_PAGE,
             )
-            events += [recorded(row) for row in rows]
+            events += await self._recorded(rows)
             if len(rows) < STREAM_PAGE:
                 return events
 
@@ -221,6 +231,15 @@ class LedgerReader:
         )
         return {row[0]: RecordedCommand(row[1], row[2], row[3], StreamId(row[4], row[5])) for row in rows}
 
+    async def _recorded(self, rows: Sequence[tuple[Any, ...]]) -> list[RecordedEvent]:
+        """Rows of one workspace as events. The keys are read after the events: one that was destroyed in between
+        leaves them erased."""
+        subjects = {row[3] for row in rows if is_personal(row[6])}
+        keys = await self.keys.find_all(rows[0][0], subjects) if subjects else {}
+        return [
+            recorded(row, Seal(keys[row[3]], row[0], row[3], row[5]) if row[3] in subjects else None) for row in rows
+        ]
+
     async def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         async with self._pool.connection() as connection:
             cursor = await connection.execute(query, values, binary=True)
@@ -256,8 +275,8 @@ def envelope(row: tuple[Any, ...]) -> Envelope:
     )
 
 
-def recorded(row: tuple[Any, ...]) -> RecordedEvent:
-    """One row of the log, in the order of COLUMNS."""
+def recorded(row: tuple[Any, ...], seal: Seal | None = None) -> RecordedEvent:
+    """One row of the log, in the order of COLUMNS; `seal` opens its personal fields."""
     return RecordedEvent(
         workspace_id=row[0],
         position=row[1],
@@ -266,7 +285,7 @@ def recorded(row: tuple[Any, ...]) -> RecordedEvent:
         event_id=row[5],
         type=row[6],
         schema=row[7],
-        event=decode_data(row[6], row[7], row[8]),
+        event=decode_data(row[6], row[7], row[8], seal),
         actor=row[9],
         command_id=row[10],
         correlation_id=row[11],
