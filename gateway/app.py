@@ -79,7 +79,7 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, authenticator or LocalUser(), metrics, master_key) as services:
+        async with running(settings, authenticator or LocalUser(settings.actor), metrics, master_key) as services:
             app.state.services = services
             gc.freeze()  # what was imported stays: going through it again and again would stop everything for 60 ms
             yield

@@ -12,6 +12,8 @@ from msgspec import Meta
 
 LOOPBACK_NAME = "localhost"
 PREFIX = "EVERLINE_"
+PERSON = "^person/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+"""A pseudonym: it names nobody once the person was erased."""
 
 
 def _variable(field: str) -> str:
@@ -19,10 +21,12 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, where to listen, and which directory holds the keys to personal data."""
+    """Where PostgreSQL is, where to listen, and which directory holds the keys to personal data. `actor` is the person
+    who stands on events, instead of the user who runs the gateway."""
 
     dsn: Annotated[str, Meta(min_length=1)]
     keys: Path | None = None
+    actor: Annotated[str, Meta(pattern=PERSON)] | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
 

@@ -98,7 +98,7 @@ class SealBroken(LedgerError):
 
 
 class SealedEvent(LedgerError):
-    """An event with personal fields where no key is at hand."""
+    """An event with personal fields where no key is at hand: whoever meets it reads the event from the ledger."""
 
     def __init__(self, type_name: str) -> None:
         self.type_name = type_name

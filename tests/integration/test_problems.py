@@ -18,7 +18,17 @@ from commands.command import Rejection
 from commands.run_rejections import RunAlreadyEnded
 from gateway.call import BODY_BYTES_MAX
 from gateway.problems import CODE_BY_ERROR, RENAMED, STATUS_BY_CODE, Problem, from_rejection
-from ledger.errors import AppendRefused, BrokenUpcasters, LedgerError, PostgresOlder, SchemaNewer
+from ledger.archive.errors import ArchiveError
+from ledger.errors import (
+    AppendRefused,
+    BrokenUpcasters,
+    KeyUnusable,
+    LedgerError,
+    PostgresOlder,
+    SchemaNewer,
+    SealedEvent,
+)
+from ledger.proof_errors import ProofError
 from projections.errors import ProjectionError
 from tests.support.gateways import WORKSPACE, Gateway, open_gateway
 from tests.support.servers import Database
@@ -60,8 +70,15 @@ def test_a_status_field_keeps_its_value_under_another_name() -> None:
 
 
 def test_every_error_of_the_ledger_that_a_request_can_meet_has_a_code() -> None:
-    never_over_http = {AppendRefused, *all_subclasses(AppendRefused), BrokenUpcasters, PostgresOlder, SchemaNewer}
-    assert all_subclasses(LedgerError) - never_over_http - CODE_BY_ERROR.keys() == set()
+    never_over_http = {
+        *(AppendRefused, *all_subclasses(AppendRefused)),
+        *(BrokenUpcasters, KeyUnusable, PostgresOlder, SchemaNewer, SealedEvent),
+    }
+    own_code = {
+        *(ArchiveError, *all_subclasses(ArchiveError)),
+        *(ProofError, *all_subclasses(ProofError)),
+    }
+    assert all_subclasses(LedgerError) - never_over_http - own_code - CODE_BY_ERROR.keys() == set()
     assert set(CODE_BY_ERROR.values()) <= STATUS_BY_CODE.keys()
 
 
