@@ -20,6 +20,13 @@ class KnownTable(NamedTuple):
 
 TABLES = (
     KnownTable(
+        "archive",
+        "archives",
+        control=True,
+        columns=("id", "of_workspace_id", "first_position", "last_position", "url", "status", "created_at"),
+        summary="Old positions in an object store: made, listed, restored.",
+    ),
+    KnownTable(
         "artifact_version",
         "artifact-versions",
         control=False,

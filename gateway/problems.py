@@ -12,6 +12,7 @@ import psycopg
 
 from commands.command import Rejection
 from ledger import errors as ledger
+from ledger.archive.errors import ArchiveError
 from ledger.proof_errors import ProofError
 from ledger.values import StreamId
 from projections.errors import ProjectionError
@@ -110,6 +111,11 @@ STATUS_BY_CODE = {
     "checkpoint_malformed": 422,
     "checkpoint_foreign": 422,
     "checkpoint_not_signed": 403,
+    # Archives.
+    "archive_gone": 503,
+    "archive_altered": 500,
+    "archive_store_unusable": 503,
+    "archive_support_missing": 500,
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
@@ -210,7 +216,7 @@ def from_error(error: Exception) -> Problem | None:
             HINT_BY_CODE["ledger_unavailable"],
             retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
         )
-    if isinstance(error, ProjectionError | ProofError):
+    if isinstance(error, ArchiveError | ProjectionError | ProofError):
         code = error.code
     elif isinstance(error, ledger.LedgerError) and type(error) in CODE_BY_ERROR:
         code = CODE_BY_ERROR[type(error)]

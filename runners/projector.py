@@ -45,7 +45,7 @@ async def run(settings: WorkerSettings) -> None:
 
 async def _project_until_lost(settings: WorkerSettings, pool: AsyncConnectionPool[Any]) -> None:
     """Works while PostgreSQL is there; raises what was lost."""
-    reader = LedgerReader(pool, master_key=worker.master_key(settings))
+    reader = LedgerReader(pool, master_key=worker.master_key(settings.keys))
     projector = Projector(pool, reader)
     await projector.start()
     stopped: set[UUID] = set()

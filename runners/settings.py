@@ -45,6 +45,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     data_dir: Path | None = None
 
 
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For archiving and restoring: the serving role reads and records, the owner takes positions out of the log."""
+
+    dsn: str
+    owner_dsn: str
+    keys: Path | None = None
+
+
 class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     """For the sealer, the only program that is told where the signing key is. `deployment_name` counts at its first
     start only: others know the deployment by it."""
@@ -56,7 +64,7 @@ class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     seal_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
 
 
-Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings)
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, ArchiveSettings)
 
 
 def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:

@@ -18,14 +18,15 @@ import structlog
 import uvloop
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from ledger.archive.errors import ArchiveStoreUnusable
 from ledger.erasure import MasterKey
 
 if TYPE_CHECKING:
-    from runners.settings import WorkerSettings
+    from pathlib import Path
 
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
-AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError)
+AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError, ArchiveStoreUnusable)
 """What a dependency that is away raises: worth another try, for ever."""
 
 log = structlog.get_logger(__name__)
@@ -66,9 +67,9 @@ async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, awa
             await asyncio.sleep(RETRY_SECONDS)
 
 
-def master_key(settings: WorkerSettings) -> MasterKey | None:
-    """The key to personal data, if the program is told where it lies. Raises KeyUnusable."""
-    return MasterKey.read(settings.keys) if settings.keys else None
+def master_key(keys: Path | None) -> MasterKey | None:
+    """The key to personal data, if the program is told in which directory it lies. Raises KeyUnusable."""
+    return MasterKey.read(keys) if keys else None
 
 
 @asynccontextmanager
