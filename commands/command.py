@@ -29,6 +29,8 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """A wish, in the imperative. `permission` names what the actor must be allowed to do."""
 
     permission: ClassVar[str]
+    internal: ClassVar[bool] = False
+    """Only programs submit it: it has no route."""
 
 
 def command_name(command: type[Command]) -> str:
@@ -73,7 +75,13 @@ class LastClaim(NamedTuple):
     prefix: str
 
 
-Lookup = Entity | Fresh | Holder | LastClaim
+class Alias(NamedTuple):
+    """A PostgreSQL that workspaces can be placed on. Its absence rejects the command."""
+
+    name: str
+
+
+Lookup = Entity | Fresh | Holder | LastClaim | Alias
 
 
 class Found(NamedTuple):

@@ -31,10 +31,11 @@ from commands.submission import BATCH_MAX, EventRef, Receipt, Submission
 from commands.working_set import FoldCache, WorkingSet
 from ledger import errors
 from ledger.appending import CommandToAppend, EventToAppend, Unit
+from ledger.placement import MAIN
 from ledger.values import CONTROL_WORKSPACE, StreamId, Version, new_id, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from commands.permissions import Permissions
     from ledger.appending import Appended
@@ -75,11 +76,13 @@ class CommandHandler:
         reader: LedgerReader,
         appender: Appender,
         permissions: Permissions,
+        aliases: Collection[str] = (MAIN,),
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._reader = reader
         self._appender = appender
         self._permissions = permissions
+        self._aliases = aliases
         self._clock = clock
         self._folds = FoldCache()
         self._workspaces: dict[str, UUID] = {CONTROL_NAME: CONTROL_WORKSPACE}
@@ -112,7 +115,7 @@ class CommandHandler:
 
         Answers one receipt or rejection per command. With `atomic`, one rejection refuses all of them (the others
         answer BatchAborted). A first attempt may decide on cached folds; whatever it would refuse is decided again on
-        what the ledger holds. Raises LedgerBusy and LedgerUnavailable.
+        what the ledger holds. Raises LedgerBusy, LedgerUnavailable, and WorkspaceElsewhere (nothing was recorded here).
         """
         if len(submissions) > BATCH_MAX:
             return [BatchTooLarge(len(submissions), size_max=BATCH_MAX)] * len(submissions)
@@ -125,6 +128,8 @@ class CommandHandler:
                     answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=attempt > 0)
             except errors.StreamTooLong as full:
                 return [StreamFull(full.stream, length_max=full.length_max)] * len(submissions)
+            except errors.WorkspaceElsewhere:
+                raise  # this handler has nothing more to say of it; the caller asks where it lives now
             except errors.AppendRefused as refusal:
                 last = refusal
                 turn = self._turn(workspace_id, refusal)
@@ -152,7 +157,7 @@ class CommandHandler:
         """One pass; None when it has to be decided again on fresh state. Raises AppendRefused."""
         ids = [submission.command_id for submission in submissions]
         recorded = await self._reader.recorded_commands(workspace_id, ids) if fresh else {}
-        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh)
+        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh, aliases=self._aliases)
         sealing = Sealing(self._reader.keys, workspace_id)
         answers: list[Receipt | Rejection | None] = [None] * len(submissions)
         decided: dict[int, _Decided] = {}

@@ -21,6 +21,7 @@ from ledger.events.person import (
     PersonRegistered,
     PersonUpdated,
 )
+from ledger.personal import ERASED
 
 WHY_NOT_RESTORED = "What is known of a person changes by its own commands, and an erasure is final."
 REASON_LENGTH_MAX = 1_000
@@ -148,10 +149,11 @@ def evolve(state: State | None, event: PersonEvent) -> State:
 
 
 def claims(state: State) -> set[str]:
-    """Its handle and its address, in lower case; an erased person holds nothing."""
+    """Its handle and its address, in lower case; an erased person holds nothing, also where a restored ledger has not
+    come to the erasure."""
     if state.erased:
         return set()
-    return {name_key(KIND, text.casefold()) for text in (state.handle, state.email) if text}
+    return {name_key(KIND, text.casefold()) for text in (state.handle, state.email) if text not in {"", ERASED}}
 
 
 def lookups(command: PersonCommand, found: dict[str, Found]) -> dict[str, Lookup]:  # noqa: ARG001 - see Decider

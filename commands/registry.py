@@ -36,6 +36,12 @@ def command_types() -> Mapping[str, tuple[type[Command], Decider]]:
     )
 
 
+@cache
+def public_command_types() -> Mapping[str, tuple[type[Command], Decider]]:
+    """Those that clients may submit."""
+    return MappingProxyType({name: known for name, known in command_types().items() if not known[0].internal})
+
+
 def is_control(kind: str) -> bool:
     """Whether this kind belongs to the control ledger."""
     return kind in CONTROL_KINDS

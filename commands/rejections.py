@@ -49,6 +49,51 @@ class WorkspaceNotFound(Rejection, frozen=True):
         return "everline workspace list"
 
 
+class UnknownAlias(Rejection, frozen=True, kw_only=True):
+    """A PostgreSQL that the settings do not name."""
+
+    code: ClassVar[str] = "unknown_alias"
+    alias: str
+    known: list[str]
+
+    def message(self) -> str:
+        return f"there is no PostgreSQL with the alias {self.alias!r}"
+
+    def hint(self) -> str:
+        return f"known: {', '.join(self.known)}; EVERLINE_DSNS names more"
+
+
+class AlreadyPlaced(Rejection, frozen=True):
+    code: ClassVar[str] = "already_placed"
+    workspace: str
+    alias: str
+
+    def message(self) -> str:
+        return f"workspace {self.workspace!r} is on {self.alias!r} already"
+
+
+class MoveRunning(Rejection, frozen=True):
+    code: ClassVar[str] = "move_running"
+    workspace: str
+    alias: str
+
+    def message(self) -> str:
+        return f"workspace {self.workspace!r} is being moved to {self.alias!r}"
+
+    def hint(self) -> str:
+        return "wait until that move has ended"
+
+
+class NoSuchMove(Rejection, frozen=True):
+    """The move has ended, or was given up by somebody who found its mover gone."""
+
+    code: ClassVar[str] = "no_such_move"
+    move_id: UUID
+
+    def message(self) -> str:
+        return f"no move {self.move_id} is running"
+
+
 class UnknownCommand(Rejection, frozen=True):
     code: ClassVar[str] = "unknown_command"
     name: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import UUID
 
 from commands.rejections import EventTooLarge, TextNotStorable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from commands.command import Rejection
     from ledger.envelope import NewEvent
+    from ledger.erasure import MasterKey
     from ledger.postgres.subject_keys import SubjectKeys
 
 REQUEST_HASH_LABEL = b"request\0"
@@ -60,7 +61,14 @@ class Sealing:
         return self._opened[subject]
 
 
-def stored_claim(keys: SubjectKeys, key: str) -> str:
+class Keyed(Protocol):
+    """What knows the master key, or raises MasterKeyMissing."""
+
+    @property
+    def master(self) -> MasterKey: ...
+
+
+def stored_claim(keys: Keyed, key: str) -> str:
     """A claim key as the ledger holds it: the names and addresses of people only as keyed hashes."""
     kind = key.partition(":")[0]
     if not holds_personal(kind):
@@ -68,7 +76,7 @@ def stored_claim(keys: SubjectKeys, key: str) -> str:
     return f"{kind}:{keys.master.keyed_hash(CLAIM_HASH_LABEL + key.encode()).hex()}"
 
 
-def stored_hash(keys: SubjectKeys, kind: str, request_hash: bytes) -> bytes:
+def stored_hash(keys: Keyed, kind: str, request_hash: bytes) -> bytes:
     """A request's hash as the ledger holds it: with a plain one, what was said of a person could be guessed."""
     if not holds_personal(kind):
         return request_hash

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from commands.command import Command, Rejection
-from commands.registry import command_types
+from commands.registry import command_types, public_command_types
 from commands.rejections import InvalidCommand, UnknownCommand
 from ledger.values import Position, Version
 
@@ -64,9 +64,9 @@ def decode(
     occurred_at: datetime | None = None,
 ) -> Submission | Rejection:
     """The submission that a request's JSON body stands for, or why it is none."""
-    known = command_types().get(name)
+    known = public_command_types().get(name)
     if known is None:
-        return UnknownCommand(name, close=difflib.get_close_matches(name, command_types(), n=3))
+        return UnknownCommand(name, close=difflib.get_close_matches(name, public_command_types(), n=3))
     try:
         command = msgspec.json.decode(body, type=known[0])
     except msgspec.ValidationError as error:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from commands.command import (
     NOTHING,
+    Alias,
     Entity,
     Found,
     Fresh,
@@ -25,13 +26,15 @@ from commands.command import (
     number_key,
 )
 from commands.registry import decider
-from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken
+from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken, UnknownAlias
 from commands.sealing import stored_claim
 from ledger.events.registry import parent_of
 from ledger.personal import holds_personal
 from ledger.values import StreamId, Version, new_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from ledger.envelope import NewEvent
     from ledger.postgres.read import LedgerReader
 
@@ -81,8 +84,17 @@ class WorkingSet:
     """The streams and claims that one submission (a command or a batch) looks at. With `fresh`, nothing comes from the
     cache."""
 
-    def __init__(self, reader: LedgerReader, workspace_id: UUID, *, folds: FoldCache, fresh: bool) -> None:
+    def __init__(
+        self,
+        reader: LedgerReader,
+        workspace_id: UUID,
+        *,
+        folds: FoldCache,
+        fresh: bool,
+        aliases: Collection[str] = (),
+    ) -> None:
         self._reader = reader
+        self._aliases = aliases
         self.workspace_id = workspace_id
         self._folds = folds
         self._fresh = fresh
@@ -205,6 +217,11 @@ class WorkingSet:
             case LastClaim():
                 key = await self._last_claim(lookup.prefix)
                 return Found(NOTHING.stream, None, 0, key)
+            case Alias():
+                return NOTHING if lookup.name in self._aliases else self._unknown(lookup)
+
+    def _unknown(self, alias: Alias) -> Rejection:
+        return UnknownAlias(alias=alias.name, known=sorted(self._aliases))
 
     def _brand_new(self, stream: StreamId) -> Fold:
         """A stream whose id was made a moment ago cannot be in the ledger: nothing to read."""

@@ -84,6 +84,7 @@ TABLES = (
         columns=("name", "run_count", "latest_run_status", "updated_at"),
         summary="Pipelines; `pipeline run` executes one from a file.",
     ),
+    KnownTable("restoration", "restorations", control=False, columns=(), summary=""),
     KnownTable("rollback", "rollbacks", control=False, columns=(), summary=""),
     KnownTable(
         "run",
@@ -125,7 +126,7 @@ TABLES = (
         "workspace",
         "workspaces",
         control=True,
-        columns=("name", "description", "created_at"),
+        columns=("name", "placed_on", "pool_schema", "description", "created_at"),
         summary="Isolated ledgers, each with its own history.",
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -24,6 +24,7 @@ from gateway import (
     document_routes,
     event_routes,
     info_routes,
+    projection_routes,
     proof_routes,
     query_routes,
     rollback_routes,
@@ -32,14 +33,17 @@ from gateway import (
 from gateway.authentication import Authenticator, LocalUser
 from gateway.exchange import Exchange
 from gateway.metrics import Metrics
+from gateway.placements import Placements
 from gateway.problems import Refused
 from gateway.refusals import expected, gone, unrouted
-from gateway.services import Services
+from gateway.services import Services, Shared
 from gateway.settings import GatewaySettings, check_loopback
 from gateway.wakeups import Wakeups
 from ledger.erasure import MasterKey
 from ledger.errors import LedgerError
+from ledger.placement import MAIN
 from ledger.postgres.append import Appender
+from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import Waker
 from projections.errors import ProjectionError
@@ -62,6 +66,7 @@ ROUTES = (
     *stream_routes.ROUTES,
     *proof_routes.ROUTES,
     *rollback_routes.ROUTES,
+    *projection_routes.ROUTES,
     *query_routes.ROUTES,
     *info_routes.ROUTES,
     *document_routes.ROUTES,
@@ -79,8 +84,9 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, authenticator or LocalUser(settings.actor), metrics, master_key) as services:
-            app.state.services = services
+        actor = authenticator or LocalUser(settings.actor)
+        async with running(settings, actor, metrics, master_key) as placements:
+            app.state.placements, app.state.services = placements, placements.everywhere[MAIN]
             gc.freeze()  # what was imported stays: going through it again and again would stop everything for 60 ms
             yield
 
@@ -104,21 +110,47 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
 @asynccontextmanager
 async def running(
     settings: GatewaySettings, authenticator: Authenticator, metrics: Metrics, master_key: MasterKey | None
-) -> AsyncIterator[Services]:
+) -> AsyncIterator[Placements]:
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
+    aliases = settings.aliases()
+    shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event())
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(connections(settings.dsn))
-        waker = Waker(settings.dsn)
-        appender = Appender(settings.dsn, observers=(metrics, waker))
-        wakeups = Wakeups(settings.dsn)
+        everywhere = {
+            alias: await stack.enter_async_context(
+                services_on(alias, dsn, aliases=aliases, shared=shared, master_key=master_key)
+            )
+            for alias, dsn in aliases.items()
+        }
+        placements = Placements(everywhere)
+        await until_ledger_answers(everywhere[MAIN].projector)
+        placements.arrived(MAIN)
+        await placements.start()
+        stack.push_async_callback(placements.stop)
+        async with others_arriving(placements):
+            try:
+                yield placements
+            finally:
+                shared.stopping.set()
+
+
+@asynccontextmanager
+async def services_on(
+    alias: str, dsn: str, *, aliases: Collection[str], shared: Shared, master_key: MasterKey | None
+) -> AsyncIterator[Services]:
+    """Those of one PostgreSQL, which need not answer yet."""
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(connections(dsn))
+        waker = Waker(dsn)
+        appender = Appender(dsn, observers=(shared.metrics, waker))
+        wakeups = Wakeups(dsn)
         for part in (waker, appender, wakeups):
             await part.start()
             stack.push_async_callback(part.stop)
         reader = LedgerReader(pool, master_key=master_key)
-        handler = CommandHandler(reader=reader, appender=appender, permissions=EveryoneOnThisMachine())
-        projector = Projector(pool, reader)
-        await until_ledger_answers(projector)
-        services = Services(
+        permissions = EveryoneOnThisMachine()
+        handler = CommandHandler(reader=reader, appender=appender, permissions=permissions, aliases=aliases)
+        yield Services(
+            alias=alias,
             pool=pool,
             reader=reader,
             appender=appender,
@@ -126,17 +158,10 @@ async def running(
             planner=RollbackPlanner(handler, reader),
             queries=Queries(pool, reader),
             moments=Moments(pool, reader),
-            projector=projector,
+            projector=Projector(pool, reader),
             wakeups=wakeups,
-            authenticator=authenticator,
-            metrics=metrics,
-            checking=asyncio.Lock(),
-            stopping=asyncio.Event(),
+            **shared._asdict(),
         )
-        try:
-            yield services
-        finally:
-            services.stopping.set()
 
 
 async def until_ledger_answers(projector: Projector) -> None:
@@ -151,6 +176,36 @@ async def until_ledger_answers(projector: Projector) -> None:
             await asyncio.sleep(START_RETRY_SECONDS)
         else:
             return
+
+
+@asynccontextmanager
+async def others_arriving(placements: Placements) -> AsyncIterator[None]:
+    """Beside the home, a PostgreSQL may come later: its workspaces wait for it, and nobody else."""
+    waiting = [
+        asyncio.create_task(until_arrived(placements, services))
+        for alias, services in placements.everywhere.items()
+        if alias != MAIN
+    ]
+    try:
+        yield
+    finally:
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def until_arrived(placements: Placements, services: Services) -> None:
+    """Tries for as long as the gateway lives."""
+    while True:
+        try:
+            await check_schema(services.pool)
+            await services.projector.start()
+        except (psycopg.Error, LedgerError) as error:
+            log.warning("gateway.waiting", alias=services.alias, reason=str(error))
+            placements.away[services.alias] = type(error).__name__
+            await asyncio.sleep(START_RETRY_SECONDS)
+        else:
+            return placements.arrived(services.alias)
 
 
 @asynccontextmanager

@@ -5,6 +5,7 @@ No route is added but through `route`, so none can forget to ask who is there.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Collection
 from functools import wraps
 from typing import NamedTuple
@@ -16,11 +17,16 @@ from starlette.routing import Route
 
 from commands.rejections import WorkspaceNotFound
 from gateway.authentication import Actor
+from gateway.placements import Placements
 from gateway.problems import Refused, from_rejection, refused
 from gateway.services import Services
+from ledger.errors import WorkspaceElsewhere
 from ledger.values import CONTROL_WORKSPACE
 
 WORKSPACE = "/v1/workspaces/{workspace}"
+MOVE_SECONDS_MAX = 5.0
+"""How long a request waits for a workspace that is being moved."""
+
 BODY_BYTES_MAX = 4 << 20
 POSITION_DIGITS_MAX = 18
 PARAMETER_LENGTH_MAX = 2_000
@@ -47,15 +53,30 @@ def route(path: str, endpoint: Endpoint, *, method: str = "GET") -> Route:
 
     @wraps(endpoint)
     async def answer(request: Request) -> Response:
-        services: Services = request.app.state.services
+        home: Services = request.app.state.services
         if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
             raise refused("malformed_request", "the address of this request holds a NUL character")
-        actor = await services.authenticator.authenticate(request)
-        workspace_id = await named_workspace(services, request.path_params.get("workspace"))
+        actor = await home.authenticator.authenticate(request)
+        workspace_id = await named_workspace(home, request.path_params.get("workspace"))
         request.state.workspace_id = workspace_id
-        return await endpoint(Call(request, services, actor, workspace_id))
+        return await where_it_lives(endpoint, request, actor=actor, workspace_id=workspace_id)
 
     return Route(path, answer, methods=[method])
+
+
+async def where_it_lives(endpoint: Endpoint, request: Request, *, actor: Actor, workspace_id: UUID) -> Response:
+    """The endpoint's answer, with the services of the workspace's PostgreSQL. What a move refused was not done: it is
+    done again where the workspace arrives, for MOVE_SECONDS_MAX; then WorkspaceElsewhere is raised."""
+    placements: Placements = request.app.state.placements
+    deadline = time.monotonic() + MOVE_SECONDS_MAX
+    while True:
+        request.state.services = services = await placements.services(workspace_id)
+        try:
+            return await endpoint(Call(request, services, actor, workspace_id))
+        except WorkspaceElsewhere:
+            if time.monotonic() > deadline:
+                raise
+            await placements.settle(workspace_id)
 
 
 async def named_workspace(services: Services, ref: str | None) -> UUID:
@@ -69,7 +90,10 @@ async def named_workspace(services: Services, ref: str | None) -> UUID:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body. Raises Refused beyond BODY_BYTES_MAX, before more than that is held."""
+    """The whole body, also when it is asked for again. Raises Refused beyond BODY_BYTES_MAX, before more than that is
+    held."""
+    if (read := getattr(request.state, "body", None)) is not None:
+        return bytes(read)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > BODY_BYTES_MAX:
         raise body_too_large()
@@ -80,7 +104,8 @@ async def read_body(request: Request) -> bytes:
         if size > BODY_BYTES_MAX:
             raise body_too_large()
         chunks.append(chunk)
-    return b"".join(chunks)
+    request.state.body = b"".join(chunks)
+    return bytes(request.state.body)
 
 
 def body_too_large() -> Refused:

@@ -13,7 +13,7 @@ from msgspec import Meta
 from starlette.responses import Response
 
 from commands.command import Rejection
-from commands.registry import command_types
+from commands.registry import public_command_types
 from commands.rejections import BatchAborted, BatchTooLarge, InvalidCommand
 from commands.submission import BATCH_MAX, Receipt, Submission, decode
 from gateway.answers import answer
@@ -185,7 +185,7 @@ def malformed_header(name: str, reason: str) -> Refused:
 
 def count(call: Call, name: str, outcome: Receipt | Rejection) -> None:
     """Measures an outcome; names that clients made up share one label."""
-    known = name if name in command_types() else OTHER
+    known = name if name in public_command_types() else OTHER
     code = outcome.code if isinstance(outcome, Rejection) else ACCEPTED
     call.services.metrics.commanded(known, outcome=code)
 

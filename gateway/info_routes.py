@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
+from typing import NamedTuple
+from uuid import UUID
 
 import psycopg
 from starlette.requests import Request
@@ -11,9 +14,12 @@ from starlette.routing import Route
 
 from gateway.answers import answer
 from gateway.call import Call, parameters, route
+from gateway.placements import Placements
 from gateway.problems import refused
+from gateway.projection_routes import progress_everywhere
 from gateway.services import Services
-from ledger.values import CONTROL_WORKSPACE
+from ledger.placement import MAIN
+from ledger.values import CONTROL_WORKSPACE, Position
 
 DEFAULT_WORKSPACE = "default"
 WORKSPACES_SHOWN_MAX = 1_000
@@ -54,13 +60,13 @@ async def show_health(request: Request) -> Response:  # noqa: ARG001 - a Starlet
 
 
 async def show_readiness(request: Request) -> Response:
-    """200 when commands can be recorded and queries are close to the ledger's heads."""
-    services: Services = request.app.state.services
-    if services.stopping.is_set():
+    """200 when commands can be recorded and queries are close to the ledger's heads. A PostgreSQL beside the home that
+    is away is named: its workspaces wait, the others are served."""
+    placements: Placements = request.app.state.placements
+    if request.app.state.services.stopping.is_set():
         raise refused("not_ready", "this gateway is stopping")
-    heads = await services.reader.heads()
-    reached = await services.projector.checkpoints()
-    lag = sum(max(0, head - reached.get(workspace, 0)) for workspace, head in heads.items())
+    found = await measured(placements)
+    lag = sum(max(0, head - found.reached["projection"].get(workspace, 0)) for workspace, head in found.heads.items())
     if lag > READY_LAG_EVENTS_MAX:
         raise refused(
             "not_ready",
@@ -69,24 +75,53 @@ async def show_readiness(request: Request) -> Response:
             lag_events=lag,
             lag_events_max=READY_LAG_EVENTS_MAX,
         )
-    return answer({"status": "ready", "lag_events": lag})
+    return answer({"status": "ready", "lag_events": lag, "away": found.away})
 
 
 async def show_metrics(request: Request) -> Response:
     """Measurements for Prometheus. While PostgreSQL is away those of this process remain."""
-    services: Services = request.app.state.services
+    placements: Placements = request.app.state.placements
     try:
-        heads = await services.reader.heads()
-        reached = {
-            "relay": await services.reader.relayed(),
-            "projection": await services.projector.checkpoints(),
-        }
+        found = await measured(placements)
+        projected, _ = await progress_everywhere(placements)
     except psycopg.OperationalError:
-        heads, reached = {}, {}
-    text = services.metrics.exposition(
-        queue_depth=services.appender.queue_depth, streams=services.wakeups.listeners, heads=heads, reached=reached
+        found, projected = Measured({}, {"relay": {}}, []), []
+    everywhere = placements.everywhere.values()
+    text = request.app.state.services.metrics.exposition(
+        queue_depth=sum(services.appender.queue_depth for services in everywhere),
+        streams=sum(services.wakeups.listeners for services in everywhere),
+        heads=found.heads,
+        relayed=found.reached["relay"],
+        projected=projected,
     )
     return Response(text, headers={"Content-Type": EXPOSITION_TYPE})
+
+
+class Measured(NamedTuple):
+    """Where the ledgers stand, and how far their readers are; and the PostgreSQLs that did not say."""
+
+    heads: dict[UUID, Position]
+    reached: dict[str, dict[UUID, Position]]
+    away: list[str]
+
+
+async def measured(placements: Placements) -> Measured:
+    """Every PostgreSQL is asked at once. Raises what the home raises; one beside it that is away is named."""
+    found = Measured({}, {"relay": {}, "projection": {}}, [])
+
+    async def ask(services: Services) -> None:
+        try:
+            found.heads.update(await services.reader.heads())
+            found.reached["relay"].update(await services.reader.relayed())
+            found.reached["projection"].update(await services.projector.checkpoints())
+        except psycopg.OperationalError:
+            if services.alias == MAIN:
+                raise
+            found.away.append(services.alias)
+
+    found.away.extend(placements.away)
+    await asyncio.gather(*(ask(one) for alias, one in placements.everywhere.items() if alias not in placements.away))
+    return found
 
 
 ROUTES = (

@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from projections.progress import State
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from uuid import UUID
+
+    from projections.progress import Progress
 
 WORKSPACES_SHOWN_MAX = 50
 """Workspaces with a lag of their own in the metrics: those that lag most. The sums cover all."""
@@ -56,6 +60,20 @@ class Metrics:
             )
             for reader in ("relay", "projection")
         }
+        self._projection = {
+            name: Gauge(
+                f"everline_projection_{name}", f"{summary}, by workspace", ("workspace",), registry=self.registry
+            )
+            for name, summary in (
+                ("lag_seconds", "Age of the first event that is not in the query tables"),
+                ("position", "Position that the query tables have reached"),
+                ("events_per_second", "Events applied per second, averaged over about ten seconds"),
+                ("stopped_position", "Position of the event that cannot be applied"),
+            )
+        }
+        self._projection_states = Gauge(
+            "everline_projections", "Workspaces by what their projection is doing", ("state",), registry=self.registry
+        )
         self._lag_total = Gauge(
             "everline_lag_events",
             "Committed events not reached yet, over all workspaces",
@@ -78,16 +96,38 @@ class Metrics:
         self._http_seconds.labels(operation, method if method in METHODS else OTHER, status).observe(seconds)
 
     def exposition(
-        self, *, queue_depth: int, streams: int, heads: Mapping[UUID, int], reached: Mapping[str, Mapping[UUID, int]]
+        self,
+        *,
+        queue_depth: int,
+        streams: int,
+        heads: Mapping[UUID, int],
+        relayed: Mapping[UUID, int],
+        projected: Sequence[Progress],
     ) -> bytes:
-        """Everything in Prometheus' text format. `reached` has the positions of each reader (relay, projection)."""
+        """Everything in Prometheus' text format. `relayed` are the relay's positions."""
         self._queue.set(queue_depth)
         self._streams.set(streams)
-        for reader, positions in reached.items():
-            lags = {workspace: max(0, head - positions.get(workspace, 0)) for workspace, head in heads.items()}
+        self._show_projected(projected)
+        relay_lags = {workspace: max(0, head - relayed.get(workspace, 0)) for workspace, head in heads.items()}
+        projection_lags = {each.workspace_id: each.lag_events for each in projected}
+        for reader, lags in (("relay", relay_lags), ("projection", projection_lags)):
             gauge = self._lag[reader]
             gauge.clear()
             for workspace in sorted(lags, key=lambda key: -lags[key])[:WORKSPACES_SHOWN_MAX]:
                 gauge.labels(str(workspace)).set(lags[workspace])
             self._lag_total.labels(reader).set(sum(lags.values()))
         return generate_latest(self.registry)
+
+    def _show_projected(self, projected: Sequence[Progress]) -> None:
+        """The worst workspaces one by one, and how many are in each state."""
+        for gauge in self._projection.values():
+            gauge.clear()
+        for each in projected[:WORKSPACES_SHOWN_MAX]:
+            workspace = str(each.workspace_id)
+            self._projection["lag_seconds"].labels(workspace).set(each.lag_seconds)
+            self._projection["position"].labels(workspace).set(each.position)
+            self._projection["events_per_second"].labels(workspace).set(each.events_per_second)
+            for stop in each.stops:
+                self._projection["stopped_position"].labels(workspace).set(stop.position)
+        for state in State:
+            self._projection_states.labels(state).set(sum(each.state is state for each in projected))

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from commands.registry import command_types
+from commands.registry import public_command_types
 from commands.rollback_plan import Applied
 from commands.submission import BATCH_MAX, Receipt
 from gateway import openapi_parameters as parameters
@@ -16,6 +16,7 @@ from gateway import openapi_proofs as proofs
 from gateway import openapi_schemas as schemas
 from gateway.command_routes import Batch
 from gateway.problems import PROBLEM_TYPE, STATUS_BY_CODE
+from gateway.projection_routes import NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest
 from gateway.query_routes import public_tables
 from gateway.rollback_routes import ApplyRequest, CheckRequest, PlanRequest
 from projections.compare import Comparison
@@ -41,6 +42,7 @@ def document() -> JsonObject:
             **ledger_paths(),
             **proof_paths(),
             **rollback_paths(),
+            **projection_paths(),
             **table_paths(),
             **program_paths(),
         },
@@ -55,8 +57,9 @@ def document() -> JsonObject:
 
 def struct_schemas() -> JsonObject:
     """The schemas of every message that is a struct."""
-    commands = [command for command, _ in command_types().values()]
+    commands = [command for command, _ in public_command_types().values()]
     others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison]
+    others += [NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest]
     _, components = msgspec.json.schema_components([*commands, *others], ref_template=REF_TEMPLATE)
     return dict(components)
 
@@ -81,7 +84,7 @@ def command_paths() -> JsonObject:
             )
         }
     }
-    for name, (command, decider) in command_types().items():
+    for name, (command, decider) in public_command_types().items():
         own = command.__dict__.get("__doc__")
         paths[f"{WORKSPACE}/commands/{name}"] = {
             "post": operation(
@@ -231,6 +234,36 @@ def rollback_paths() -> JsonObject:
                 takes=["workspace"],
                 body=schema_of(CheckRequest),
                 answer=schema_of(Comparison),
+            )
+        },
+    }
+
+
+def projection_paths() -> JsonObject:
+    """How far the query tables are, and orders to make them anew."""
+    return {
+        "/v1/projections": get(
+            "list_projections",
+            "How far the query tables of every workspace are, what is stopped first",
+            tag="projection",
+            takes=["limit"],
+            answer=schema_of(ProgressPage),
+        ),
+        f"{WORKSPACE}/projection": get(
+            "show_projection",
+            "How far the query tables of a workspace are",
+            tag="projection",
+            takes=["workspace"],
+            answer=schema_of(NamedProgress),
+        ),
+        f"{WORKSPACE}/projection/rebuilds": {
+            "post": operation(
+                "order_rebuild",
+                "Makes the tables of one projection, or all, anew beside the live ones and swaps them in",
+                tag="projection",
+                takes=["workspace"],
+                body=schema_of(RebuildRequest),
+                answer=schema_of(RebuildOrdered),
             )
         },
     }

@@ -42,6 +42,10 @@ STATUS_BY_CODE = {
     "forbidden": 403,
     "not_found": 404,
     "workspace_not_found": 404,
+    "unknown_alias": 422,
+    "already_placed": 409,
+    "move_running": 409,
+    "no_such_move": 409,
     # A command that the current state does not allow.
     "ambiguous_reference": 409,
     "already_exists": 409,
@@ -98,6 +102,11 @@ STATUS_BY_CODE = {
     "as_of_beyond_head": 422,
     "projection_behind": 503,
     "projection_outdated": 503,
+    "projection_newer": 503,
+    "swap_refused": 503,
+    "unknown_projection": 404,
+    "rebuild_pending": 409,
+    "nothing_projected": 409,
     "projection_stopped": 500,
     "projection_gap": 500,
     "broken_fold": 500,
@@ -119,6 +128,9 @@ STATUS_BY_CODE = {
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
+    "placement_away": 503,
+    "placement_not_configured": 503,
+    "workspace_moving": 503,
     "not_ready": 503,
     "unknown_event_type": 500,
     "master_key_missing": 500,
@@ -147,6 +159,9 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.MasterKeyWrong: "master_key_wrong",
     ledger.SubjectKeyLost: "subject_key_lost",
     ledger.SealBroken: "seal_broken",
+    ledger.WorkspaceElsewhere: "workspace_moving",
+    ledger.PlacementAway: "placement_away",
+    ledger.PlacementNotConfigured: "placement_not_configured",
 }
 
 HINT_BY_CODE = {

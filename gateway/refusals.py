@@ -11,6 +11,7 @@ from starlette.responses import Response
 from gateway.answers import problem_answer
 from gateway.problems import Problem, from_error
 from gateway.services import Services
+from ledger.errors import WorkspaceElsewhere
 from ledger.values import Position
 
 NOT_FOUND, METHOD_NOT_ALLOWED, CLIENT_CLOSED, SERVER_ERROR = 404, 405, 499, 500
@@ -23,7 +24,7 @@ async def expected(request: Request, error: Exception) -> Response:
     problem = from_error(error)
     if problem is None:
         raise error
-    services: Services = request.app.state.services
+    services: Services = getattr(request.state, "services", request.app.state.services)
     position = None
     if problem.status >= SERVER_ERROR:
         log.warning("request.refused", code=problem.code, reason=str(error), path=request.url.path)
@@ -41,7 +42,7 @@ async def reflected(request: Request, services: Services) -> Position | None:
         return None
     try:
         return (await services.reader.head(workspace_id)).position
-    except psycopg.OperationalError:
+    except (psycopg.OperationalError, WorkspaceElsewhere):
         return None
 
 

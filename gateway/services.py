@@ -1,4 +1,4 @@
-"""What requests are served with: made once by the composition root, the same for every request."""
+"""What requests are served with: one `Services` for each PostgreSQL, made once by the composition root."""
 
 from __future__ import annotations
 
@@ -19,10 +19,20 @@ from projections.projector import Projector
 from projections.query import Queries
 
 
-class Services(NamedTuple):
-    """Everything below the routes. `checking` admits one replay check at a time; `stopping` is set when the
-    program ends, so that open streams end too."""
+class Shared(NamedTuple):
+    """What a gateway has once. `checking` admits one replay check at a time; `stopping` is set when the program ends,
+    so that open streams end too."""
 
+    authenticator: Authenticator
+    metrics: Metrics
+    checking: asyncio.Lock
+    stopping: asyncio.Event
+
+
+class Services(NamedTuple):
+    """Everything below the routes for the workspaces on one PostgreSQL, and what the gateway has once."""
+
+    alias: str
     pool: AsyncConnectionPool[Any]
     reader: LedgerReader
     appender: Appender

@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from ledger.placement import parse_dsns
+
 LOOPBACK_NAME = "localhost"
 PREFIX = "EVERLINE_"
 PERSON = "^person/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -21,14 +23,23 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, where to listen, and which directory holds the keys to personal data. `actor` is the person
-    who stands on events, instead of the user who runs the gateway."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, and which directory holds the personal keys
+    `actor` is the person who stands on events, instead of the user who runs the gateway."""
 
     dsn: Annotated[str, Meta(min_length=1)]
+    dsns: str = ""
+    dsns_file: str | None = None
     keys: Path | None = None
     actor: Annotated[str, Meta(pattern=PERSON)] | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The DSN of every PostgreSQL by its alias, the home (`main`) first."""
+        return parse_dsns(self.dsn, self.dsns, file=Path(self.dsns_file) if self.dsns_file else None)
 
 
 def read_settings(environment: Mapping[str, str]) -> GatewaySettings:

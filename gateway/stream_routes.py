@@ -20,7 +20,7 @@ from gateway.call import WORKSPACE, Call, integer, parameters, route
 from gateway.problems import refused
 from ledger.codec import public
 from ledger.envelope import RecordedEvent
-from ledger.errors import PositionBeyondHead
+from ledger.errors import PositionBeyondHead, WorkspaceElsewhere
 from ledger.postgres.follow import follow
 from ledger.values import Position
 
@@ -75,13 +75,13 @@ async def frames(call: Call, after: Position) -> AsyncIterator[bytes]:
                     coming = asyncio.ensure_future(anext(batches))
                 elif not stopping.done():
                     yield b": still here\n\n"
-        except psycopg.OperationalError as error:
+        except (psycopg.OperationalError, WorkspaceElsewhere) as error:
             log.warning("stream.ended", reason=str(error))
-            yield b": the ledger does not answer, connect again\n\n"
+            yield b": the ledger does not answer here, connect again\n\n"
         finally:
             for task in (coming, stopping):
                 task.cancel()
-                with suppress(asyncio.CancelledError, psycopg.OperationalError):
+                with suppress(asyncio.CancelledError, psycopg.OperationalError, WorkspaceElsewhere):
                     await task
 
 

@@ -22,7 +22,8 @@ class Listener:
     """What one stream has not looked at yet. Iterates over sets of workspaces with new events, for ever; an empty
     set means: look for yourself. The first one comes at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_stream: bool) -> None:
+        self.is_stream = is_stream
         self._changed: set[UUID] = set()
         self._look = True
         self._told = asyncio.Event()
@@ -55,8 +56,8 @@ class Wakeups:
 
     @property
     def listeners(self) -> int:
-        """How many listen."""
-        return len(self._listeners)
+        """How many live streams listen."""
+        return sum(listener.is_stream for listener in self._listeners)
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="wakeups")
@@ -68,9 +69,9 @@ class Wakeups:
             self._task = None
 
     @contextlib.contextmanager
-    def listening(self) -> Iterator[Listener]:
+    def listening(self, *, is_stream: bool = True) -> Iterator[Listener]:
         """A listener that is told of changes until the context ends."""
-        listener = Listener()
+        listener = Listener(is_stream=is_stream)
         self._listeners.add(listener)
         try:
             yield listener

@@ -14,7 +14,7 @@ import msgspec
 from ledger import merkle
 from ledger.codec import canonical
 from ledger.envelope import Envelope
-from ledger.errors import ClaimTaken, CommandRecorded, GuardFailed, StreamTooLong, VersionConflict
+from ledger.errors import ClaimTaken, CommandRecorded, GuardFailed, StreamTooLong, VersionConflict, WorkspaceElsewhere
 from ledger.values import Position, StreamId, Version
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 STREAM_LENGTH_MAX = 50_000
 """Events in one stream; longer histories belong in several entities."""
+
+HERE = "here"
+"""The presence of a workspace on the one PostgreSQL where it is written (`ledger.heads`)."""
 
 CLOCK_TICK = timedelta(microseconds=1)
 
@@ -99,8 +102,17 @@ class Ledger:
     see each other. What has to be written gathers in the public lists and maps.
     """
 
-    def __init__(self, *, position: Position, clock: datetime | None, frontier: bytes, now: datetime) -> None:
+    def __init__(
+        self,
+        *,
+        position: Position,
+        clock: datetime | None,
+        frontier: bytes,
+        now: datetime,
+        presence: str = HERE,
+    ) -> None:
         self.position = position
+        self.presence = presence
         self.recorded_at = now if clock is None else max(now, clock + CLOCK_TICK)
         self.frontier = merkle.unpack(frontier)
         self.commands: set[UUID] = set()
@@ -130,6 +142,8 @@ class Ledger:
         return Appended(positions, self.recorded_at, self.position)
 
     def _judge(self, unit: Unit) -> None:
+        if self.presence != HERE:
+            raise WorkspaceElsewhere(unit.workspace_id, presence=self.presence)
         for command in unit.commands:
             if command.command_id in self.commands:
                 raise CommandRecorded(command.command_id)

@@ -15,6 +15,8 @@ from nats.errors import Error as NatsError
 from nats.js.api import RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import NotFoundError
 
+from ledger.placement import MAIN
+
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
@@ -22,9 +24,6 @@ if TYPE_CHECKING:
     from ledger.envelope import Envelope
     from ledger.values import Position
 
-STREAM = "EVERLINE"
-SHARD = "main"
-SUBJECTS = f"everline.{SHARD}.>"
 STREAM_AGE_SECONDS_MAX = 24 * 3600
 STREAM_BYTES_MAX = 1 << 30
 DUPLICATE_WINDOW_SECONDS = 120
@@ -34,9 +33,19 @@ LEAF_HEADER = "Everline-Leaf"
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
 
 
-def subject(event: Envelope) -> str:
-    """`everline.<shard>.<workspace>.<aggregate>.<event>`: what consumers filter by."""
-    return f"everline.{SHARD}.{event.workspace_id.hex}.{event.type}"
+def stream(alias: str) -> str:
+    """The stream of one PostgreSQL; the home's has the name from when there was no other."""
+    return "EVERLINE" if alias == MAIN else f"EVERLINE_{alias}"
+
+
+def subjects(alias: str) -> str:
+    """Everything of one PostgreSQL."""
+    return f"everline.{alias}.>"
+
+
+def subject(event: Envelope, *, alias: str) -> str:
+    """`everline.<alias>.<workspace>.<aggregate>.<event>`: what consumers filter by."""
+    return f"everline.{alias}.{event.workspace_id.hex}.{event.type}"
 
 
 def workspace_of(subject: str) -> UUID:
@@ -74,15 +83,15 @@ async def _told_where_it_was_made(error: Exception) -> None:
     """Every failed call raises where it was made; the library's default would print the same again."""
 
 
-async def ensure_stream(jetstream: JetStreamContext) -> bool:
+async def ensure_stream(jetstream: JetStreamContext, *, alias: str) -> bool:
     """Creates the stream if it is not there. True if it was created, so that its past has to be told again."""
     try:
-        await jetstream.stream_info(STREAM)
+        await jetstream.stream_info(stream(alias))
     except NotFoundError:
         await jetstream.add_stream(
             StreamConfig(
-                name=STREAM,
-                subjects=[SUBJECTS],
+                name=stream(alias),
+                subjects=[subjects(alias)],
                 retention=RetentionPolicy.LIMITS,
                 storage=StorageType.FILE,
                 max_age=STREAM_AGE_SECONDS_MAX,

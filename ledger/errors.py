@@ -149,6 +149,78 @@ class StreamTooLong(AppendRefused):
         super().__init__(f"{stream} reached {length_max} events and takes no more")
 
 
+class WorkspaceElsewhere(AppendRefused):
+    """This PostgreSQL is not, or not now, the place of the workspace: nothing is recorded here. It is being moved, or
+    whoever asks knows an old place of it."""
+
+    retry_after_seconds = 1
+
+    def __init__(self, workspace_id: UUID, *, presence: str) -> None:
+        self.workspace_id, self.presence = workspace_id, presence
+        super().__init__(f"workspace {workspace_id} is {presence} on this PostgreSQL; try again in a moment")
+
+
+class MoveError(LedgerError):
+    """A move that does not come to its end. The workspace stays where it was."""
+
+    code: str
+
+
+class TargetOccupied(MoveError):
+    """The target has a ledger of this workspace that is no copy of this one."""
+
+    code = "target_not_empty"
+
+    def __init__(self, workspace_id: UUID, *, reason: str) -> None:
+        self.workspace_id, self.reason = workspace_id, reason
+        super().__init__(f"the target holds another ledger of workspace {workspace_id}: {reason}; nothing was changed")
+
+
+class CopyDiffers(MoveError):
+    """What arrived is not what was sent, or what was sent does not hash to what it should."""
+
+    code = "move_verification_failed"
+
+    def __init__(self, workspace_id: UUID, *, position: Position, reason: str) -> None:
+        self.workspace_id, self.position, self.reason = workspace_id, position, reason
+        super().__init__(
+            f"the copy of workspace {workspace_id} is wrong at position {position}: {reason};"
+            " the workspace stays where it was"
+        )
+
+
+class MoveGivenUp(MoveError):
+    """The mover seemed to be gone, and somebody gave its move up."""
+
+    code = "move_given_up"
+
+    def __init__(self, workspace_id: UUID) -> None:
+        self.workspace_id = workspace_id
+        super().__init__(
+            f"the move of workspace {workspace_id} was given up, because its mover seemed to be gone; start it again"
+        )
+
+
+class PlacementNotConfigured(LedgerError):
+    """A workspace lives on a PostgreSQL that the settings of this program do not name."""
+
+    retry_after_seconds = 5
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        super().__init__(f"the workspace is on {alias!r}, which EVERLINE_DSNS of this program does not name")
+
+
+class PlacementAway(LedgerError):
+    """A workspace's PostgreSQL has not answered since this program started, or not with a schema that it can use."""
+
+    retry_after_seconds = 5
+
+    def __init__(self, alias: str, *, reason: str) -> None:
+        self.alias, self.reason = alias, reason
+        super().__init__(f"the workspace is on {alias!r}, which cannot be used yet: {reason}")
+
+
 class LedgerBusy(LedgerError):
     """The queue of waiting appends is full; try again after a moment."""
 
@@ -187,3 +259,11 @@ class PostgresOlder(LedgerError):
     def __init__(self, *, found: int, needed: int) -> None:
         self.found, self.needed = found, needed
         super().__init__(f"PostgreSQL is version {found}, Everline needs {needed} or newer; upgrade PostgreSQL")
+
+
+class SchemaOlder(LedgerError):
+    """The database was not migrated for this program."""
+
+    def __init__(self, *, found: int, known: int) -> None:
+        self.found, self.known = found, known
+        super().__init__(f"the database is at schema {found}, this program needs {known}; run `runners migrate` on it")

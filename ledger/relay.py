@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ledger import broker
 from ledger.codec import canonical
+from ledger.placement import MAIN
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -31,7 +32,10 @@ BACKFILL_MAX = 10_000
 class Relay:
     """Publishes one PostgreSQL's events. Run one at a time (the runner holds an advisory lock)."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], reader: LedgerReader, jetstream: JetStreamContext) -> None:
+    def __init__(
+        self, pool: AsyncConnectionPool[Any], reader: LedgerReader, jetstream: JetStreamContext, *, alias: str = MAIN
+    ) -> None:
+        self._alias = alias
         self._pool = pool
         self._reader = reader
         self._jetstream = jetstream
@@ -40,7 +44,7 @@ class Relay:
     async def start(self) -> None:
         """Makes sure that the stream exists and loads the checkpoints. A stream that had to be made anew gets a new
         epoch and the recent past."""
-        created = await broker.ensure_stream(self._jetstream)
+        created = await broker.ensure_stream(self._jetstream, alias=self._alias)
         async with self._pool.connection() as connection:
             if created:
                 await connection.execute(
@@ -77,7 +81,7 @@ class Relay:
         async with asyncio.timeout(PUBLISH_TIMEOUT_SECONDS):
             acknowledgements = [
                 await self._jetstream.publish_async(
-                    broker.subject(event),
+                    broker.subject(event, alias=self._alias),
                     canonical(event),
                     headers={
                         broker.MESSAGE_ID_HEADER: broker.message_id(

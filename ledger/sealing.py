@@ -109,13 +109,14 @@ class Sealer:
             raise RuntimeError("start the sealer first")
         return self._deployment
 
-    def _due(self, heads: dict[UUID, Position]) -> list[UUID]:
-        """The ledgers that are not where they were sealed, those that are gone included."""
+    def _due(self, heads: dict[UUID, Position | None]) -> list[UUID]:
+        """The ledgers that are not where they were sealed, those that vanished included; what was moved away is sealed
+        where it is now."""
         known = heads.keys() | self._signed.keys() - {self._own.id}
         return [
             log_id
             for log_id in sorted(known)
-            if heads.get(log_id, 0) != self._signed.get(log_id, (0, b""))[0] and self._is_due(log_id)
+            if heads.get(log_id, 0) not in {None, self._signed.get(log_id, (0, b""))[0]} and self._is_due(log_id)
         ]
 
     def _is_due(self, log_id: UUID) -> bool:

@@ -17,7 +17,7 @@ from nats.js.api import DeliverPolicy
 from ledger import broker
 from ledger.codec import from_canonical
 from ledger.errors import LedgerError, SealedEvent
-from ledger.postgres.read import READ_LIMIT_MAX
+from ledger.placement import MAIN
 from ledger.postgres.wake import wakeups
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 INBOX_MAX = 5_000
 """Messages that may wait here; beyond it they are dropped and their positions are read from PostgreSQL."""
 
+EVENTS_PER_READ_MAX = 500
+"""Events of one workspace that are read before the next workspace has its turn."""
+
 NET_SECONDS = 1.0
 """How often all heads are compared: the net under a message or a wake-up that never comes."""
 
@@ -48,7 +51,8 @@ log = structlog.get_logger(__name__)
 class Subscription:
     """Follows every ledger of one PostgreSQL; `batches` yields contiguous events of one workspace at a time."""
 
-    def __init__(self, reader: LedgerReader, *, dsn: str, nats_url: str | None) -> None:
+    def __init__(self, reader: LedgerReader, *, dsn: str, nats_url: str | None, alias: str = MAIN) -> None:
+        self._alias = alias
         self._reader = reader
         self._dsn = dsn
         self._nats_url = nats_url
@@ -56,6 +60,7 @@ class Subscription:
         self._inbox: dict[UUID, dict[Position, RecordedEvent]] = {}
         self._inbox_size = 0
         self._behind: set[UUID] = set()
+        self._paused: set[UUID] = set()
         self._look_at_all = True
         self._woken = asyncio.Event()
         self._attached = False
@@ -86,10 +91,23 @@ class Subscription:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def pause(self, workspace_id: UUID) -> None:
+        """Delivers nothing more of this workspace: whoever follows it is behind, and reads it from PostgreSQL."""
+        self._paused.add(workspace_id)
+
+    def resume(self, workspace_id: UUID, position: Position) -> None:
+        """Delivers it again, from the event after this position."""
+        self._paused.discard(workspace_id)
+        self._positions[workspace_id] = position
+        self._behind.add(workspace_id)
+        self._woken.set()
+
     def _from_inbox(self) -> Iterator[list[RecordedEvent]]:
         """The contiguous runs that the broker delivered; a workspace with a hole is read from PostgreSQL."""
         inbox, self._inbox, self._inbox_size = self._inbox, {}, 0
         for workspace_id, events in inbox.items():
+            if workspace_id in self._paused:
+                continue
             run: list[RecordedEvent] = []
             position = self._positions.get(workspace_id, 0) + 1
             while event := events.get(position):
@@ -106,9 +124,14 @@ class Subscription:
         look_at_all, self._look_at_all = self._look_at_all, False
         heads = await self._reader.heads(None if look_at_all else behind) if look_at_all or behind else {}
         for workspace_id, head in heads.items():
-            while (position := self._positions.get(workspace_id, 0)) < head:
-                events = await self._reader.read(workspace_id, after=position, until=head, limit=READ_LIMIT_MAX)
-                yield self._advanced(events)
+            position = self._positions.get(workspace_id, 0)
+            if position >= head or workspace_id in self._paused:
+                continue
+            events = await self._reader.read(workspace_id, after=position, until=head, limit=EVENTS_PER_READ_MAX)
+            if position + len(events) < head:
+                self._behind.add(workspace_id)  # a batch for each workspace, then the next for those with more
+                self._woken.set()
+            yield self._advanced(events)
 
     def _advanced(self, batch: list[RecordedEvent]) -> list[RecordedEvent]:
         self._positions[batch[-1].workspace_id] = batch[-1].position
@@ -142,12 +165,12 @@ class Subscription:
         """Takes what the broker pushes until the stream or the connection is gone."""
         jetstream = client.jetstream()
         await jetstream.subscribe(
-            broker.SUBJECTS, ordered_consumer=True, deliver_policy=DeliverPolicy.NEW, cb=self._take
+            broker.subjects(self._alias), ordered_consumer=True, deliver_policy=DeliverPolicy.NEW, cb=self._take
         )
         self._attached = True
         while client.is_connected:
             await asyncio.sleep(ATTACH_RETRY_SECONDS)
-            await jetstream.stream_info(broker.STREAM)
+            await jetstream.stream_info(broker.stream(self._alias))
 
     async def _take(self, message: Msg) -> None:
         try:
@@ -161,7 +184,7 @@ class Subscription:
             self._look_at_all = True  # the log has it too, and whoever reads it there says what is wrong
             self._woken.set()
             return
-        if event.position <= self._positions.get(event.workspace_id, 0):
+        if event.workspace_id in self._paused or event.position <= self._positions.get(event.workspace_id, 0):
             return
         if self._inbox_size >= INBOX_MAX:
             self._behind.add(event.workspace_id)

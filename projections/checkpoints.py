@@ -1,4 +1,8 @@
-"""How far each workspace is projected, and by which version of the program. It moves in the rows' own transaction."""
+"""How far each workspace is projected. It moves in the rows' own transaction; whoever locks it decides what is next.
+
+Also the tables that the projectors keep of their own work: by which versions query tables were made
+(`layouts.py`), which rebuilds are ordered (`orders.py`), and which workspaces stopped (`stops.py`).
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,59 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from psycopg import AsyncConnection
+    from psycopg_pool import AsyncConnectionPool
 
     from ledger.envelope import RecordedEvent
     from ledger.values import Position
 
+CREATION_LOCK = 0x70726F6A
+"""Key of the advisory lock under which these tables are made."""
+
+RATE_SECONDS = 10
+"""Over how long the events per second are averaged: what is older counts less and less."""
+
+TABLES = """
+CREATE SCHEMA IF NOT EXISTS projections;
+CREATE TABLE IF NOT EXISTS projections.checkpoints (
+    workspace_id uuid PRIMARY KEY,
+    version text NOT NULL,
+    position bigint NOT NULL,
+    recorded_at timestamptz
+) WITH (fillfactor = 50);
+ALTER TABLE projections.checkpoints
+    ADD COLUMN IF NOT EXISTS rate float8 NOT NULL DEFAULT 0,
+    ADD COLUMN IF NOT EXISTS moved_at timestamptz NOT NULL DEFAULT now();
+CREATE TABLE IF NOT EXISTS projections.layouts (
+    workspace_id uuid PRIMARY KEY,
+    tables jsonb NOT NULL,
+    program jsonb NOT NULL,
+    standing jsonb NOT NULL
+);
+CREATE TABLE IF NOT EXISTS projections.rebuilds (
+    workspace_id uuid PRIMARY KEY,
+    tables text[] NOT NULL,
+    ordered_by text NOT NULL,
+    ordered_at timestamptz NOT NULL DEFAULT now(),
+    position bigint NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS projections.stops (
+    workspace_id uuid NOT NULL,
+    rebuilding boolean NOT NULL,
+    position bigint NOT NULL,
+    type text NOT NULL,
+    cause text NOT NULL,
+    since timestamptz NOT NULL DEFAULT now(),
+    attempts int NOT NULL DEFAULT 1,
+    tried_at timestamptz NOT NULL DEFAULT now(),
+    recovered_at timestamptz,
+    PRIMARY KEY (workspace_id, rebuilding)
+);
+"""
+
 
 class Checkpoint(NamedTuple):
-    """`version` names what the tables hold (`registry.digest`); `recorded_at` is that of the last event in them."""
+    """`version` is the program's digest when every table is there and is its own; else the layout tells more.
+    `recorded_at` is that of the last event in the tables."""
 
     version: str
     position: Position
@@ -24,6 +74,17 @@ class Checkpoint(NamedTuple):
 
 NOTHING = Checkpoint("", 0, None)
 """Where a workspace without tables stands."""
+
+PARTIAL = "partial"
+"""The version of a checkpoint whose tables are not all of one program: some stand still until they are rebuilt."""
+
+
+async def create_tables(pool: AsyncConnectionPool[Any]) -> None:
+    """Makes what is not there; repeating is harmless, also from several programs at once."""
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
+        await connection.execute("SET LOCAL client_min_messages = warning")
+        await connection.execute(TABLES)
 
 
 async def read_checkpoint(
@@ -41,11 +102,13 @@ async def read_checkpoint(
     return Checkpoint(*row) if row else None
 
 
-async def advance(connection: AsyncConnection[Any], workspace_id: UUID, last: RecordedEvent) -> None:
-    """Moves a locked checkpoint to the last event whose rows are written."""
+async def advance(connection: AsyncConnection[Any], workspace_id: UUID, last: RecordedEvent, *, events: int) -> None:
+    """Moves a locked checkpoint to the last event whose rows are written, which are `events` more."""
     await connection.execute(
-        "UPDATE projections.checkpoints SET position = %s::bigint, recorded_at = %s WHERE workspace_id = %s",
-        (str(last.position), last.recorded_at, workspace_id),
+        "UPDATE projections.checkpoints SET position = %s::bigint, recorded_at = %s, moved_at = clock_timestamp(),"
+        f" rate = rate * exp(-extract(epoch FROM clock_timestamp() - moved_at)::float8 / {RATE_SECONDS})"
+        f" + %s::float8 / {RATE_SECONDS} WHERE workspace_id = %s",
+        (str(last.position), last.recorded_at, str(events), workspace_id),
         prepare=True,
     )
 

@@ -14,11 +14,13 @@ from psycopg.rows import dict_row
 
 from projections.checkpoints import NOTHING, read_checkpoint
 from projections.errors import ErasedMeanwhile, ProjectionBehind, ProjectionOutdated
-from projections.rebuild import replay, scratch_schema
-from projections.registry import digest, tables
-from projections.schema import schema_of
+from projections.layouts import read_layout
+from projections.registry import tables
+from projections.replay import COMPARISON, alone, replay, scratch_schema
+from projections.schema import keeping_layout, schema_of
 from projections.storage import documents_as_values, names
 from projections.table import IDENTITY
+from projections.versions import digest
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
@@ -87,22 +89,27 @@ async def verify(
         position = found.position if until is None else until
         if position > found.position:
             raise ProjectionBehind(position, checkpoint=found.position)
-        if found.version not in ("", digest()):
-            raise ProjectionOutdated(workspace_id)
         erased = await reader.keys.last_erasure(workspace_id)
         if erased > found.position:
             raise ProjectionBehind(erased, checkpoint=found.position)
         if found is NOTHING:
             return Comparison(True, 0, 0, time.perf_counter() - started, (), None)
-        async with scratch_schema(connection, workspace_id, "comparison") as scratch:
+        if found.version != digest():
+            layout = await read_layout(connection, workspace_id)
+            raise ProjectionOutdated(workspace_id, layout.outdated() | layout.standing.keys())
+        async with (
+            alone(connection, workspace_id, COMPARISON, wait=True),
+            scratch_schema(connection, workspace_id, COMPARISON) as scratch,
+        ):
             replayed = await replay(connection, reader, workspace_id, scratch=scratch, until=position)
-            compared, difference = await _compare_all(connection, schema_of(workspace_id), scratch, position)
+            async with keeping_layout(connection, workspace_id):
+                compared, difference = await _compare_all(connection, schema_of(workspace_id), scratch, position)
         if await reader.keys.last_erasure(workspace_id) != erased:
             raise ErasedMeanwhile(workspace_id)
     return Comparison(
         equal=difference is None,
         position=position,
-        events=replayed.position,
+        events=replayed,
         seconds=time.perf_counter() - started,
         tables=tuple(compared),
         first_difference=difference,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -55,14 +55,67 @@ class ProjectionBehind(ProjectionError):
 
 
 class ProjectionOutdated(ProjectionError):
-    """The tables were built by another version of the program and are being rebuilt."""
+    """The tables are not there yet, or are of another version of the program that this one cannot read."""
 
     code = "projection_outdated"
     retry_after_seconds = 2
 
+    def __init__(self, workspace_id: UUID, tables: Iterable[str]) -> None:
+        self.workspace_id, self.tables = workspace_id, sorted(tables)
+        super().__init__(
+            f"the query tables {', '.join(self.tables)} of workspace {workspace_id} are being built for this version of"
+            " the program; ask again in a moment"
+        )
+
+
+class ProjectionNewer(ProjectionError):
+    """A newer version of the program made the tables. An older one neither serves the workspace nor takes them back."""
+
+    code = "projection_newer"
+
+    def __init__(self, workspace_id: UUID, *, theirs: Mapping[str, int], ours: Mapping[str, int]) -> None:
+        self.workspace_id, self.theirs, self.ours = workspace_id, dict(theirs), dict(ours)
+        newer = ", ".join(f"{kind} {number}, here {ours.get(kind, 'none')}" for kind, number in sorted(theirs.items()))
+        super().__init__(
+            f"the query tables of workspace {workspace_id} belong to a newer version of the program ({newer});"
+            " this one leaves them alone: stop it and run the newer one"
+        )
+
+
+class RebuildPending(ProjectionError):
+    """A rebuild was ordered before and is not done yet."""
+
+    code = "rebuild_pending"
+
+    def __init__(self, workspace_id: UUID, tables: Iterable[str]) -> None:
+        self.workspace_id, self.tables = workspace_id, sorted(tables)
+        super().__init__(
+            f"workspace {workspace_id} has a rebuild of {', '.join(self.tables)} under way;"
+            " order another when it is done"
+        )
+
+
+class NothingProjected(ProjectionError):
+    """There is nothing to rebuild."""
+
+    code = "nothing_projected"
+
     def __init__(self, workspace_id: UUID) -> None:
         self.workspace_id = workspace_id
-        super().__init__(f"the query tables of workspace {workspace_id} are being rebuilt; ask again in a moment")
+        super().__init__(f"workspace {workspace_id} has no query tables: no event of it was projected yet")
+
+
+class SwapRefused(ProjectionError):
+    """Questions that were being answered held the old tables for as long as the swap may wait."""
+
+    code = "swap_refused"
+
+    def __init__(self, workspace_id: UUID, *, attempts: int) -> None:
+        self.workspace_id, self.attempts = workspace_id, attempts
+        super().__init__(
+            f"the rebuilt tables of workspace {workspace_id} could not take the place of the old ones, which were being"
+            f" read at each of {attempts} attempts; the rebuild is tried again"
+        )
 
 
 class BrokenFold(ProjectionError):
@@ -81,6 +134,14 @@ class UnknownTable(QueryRefused):
     def __init__(self, table: str, allowed: Iterable[str]) -> None:
         self.table, self.allowed = table, sorted(allowed)
         super().__init__(f"there is no table {table!r}; there are {', '.join(self.allowed)}")
+
+
+class UnknownProjection(QueryRefused):
+    code = "unknown_projection"
+
+    def __init__(self, name: str, allowed: Iterable[str]) -> None:
+        self.name, self.allowed = name, sorted(set(allowed))
+        super().__init__(f"there is no projection {name!r}; there are {', '.join(self.allowed)}")
 
 
 class UnknownField(QueryRefused):

@@ -8,12 +8,19 @@ from uuid import UUID
 from ledger.codec import public
 from projections import events
 from projections.errors import EntityNotFound, InvalidFilter
-from projections.filters import Filter
+from projections.filters import Filter, Parameters
 from projections.moments import Moment
 from projections.pages import CREATED_POSITION, NEWEST_FIRST, cursor_after, last_of
+from projections.registry import entity_table
+from projections.schema import schema_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ledger.envelope import RecordedEvent
+    from ledger.values import Position
     from projections.reading import Reading
+    from projections.table import Table
 
 PREFIX_END = ".*"
 
@@ -40,11 +47,10 @@ async def search_events(
     )
     page = rows[:limit]
     recorded = await reading.ledger.read_at(workspace_id, [row["created_position"] for row in page])
-    found = {event.position: event for event in recorded}
+    named = await _names(reading, workspace_id, recorded)
+    found = {event.position: {**public(event), "entity_name": named.get(event.position)} for event in recorded}
     return {
-        "items": [
-            {**public(found[row["created_position"]]), "entity_name": row["entity_name"] or None} for row in page
-        ],
+        "items": [found[row["created_position"]] for row in page],
         "next": cursor_after(NEWEST_FIRST, page[-1]) if len(rows) > limit else None,
     }
 
@@ -55,6 +61,37 @@ async def find_event(reading: Reading, workspace_id: UUID, position: int) -> dic
     if not found:
         raise EntityNotFound("event", str(position))
     return public(found[0])
+
+
+async def _names(reading: Reading, workspace_id: UUID, recorded: Sequence[RecordedEvent]) -> dict[Position, str]:
+    """What each event's entity was called when the event had happened: a question for each kind on the page."""
+    by_table: dict[Table, list[RecordedEvent]] = {}
+    for event in recorded:
+        declared = entity_table(event.stream.kind)
+        if "name" in declared.by_name:
+            by_table.setdefault(declared, []).append(event)
+    named: dict[Position, str] = {}
+    for declared, events_of in by_table.items():
+        parameters = Parameters()
+        query = _names_then(declared, workspace_id, events_of, parameters)
+        named |= {row["position"]: row["name"] for row in await reading.rows(query, parameters) if row["name"]}
+    return named
+
+
+def _names_then(declared: Table, workspace_id: UUID, recorded: Sequence[RecordedEvent], parameters: Parameters) -> str:
+    schema, workspace = schema_of(workspace_id), parameters.add(workspace_id)
+    ids = parameters.add([event.stream.id for event in recorded])
+    positions = parameters.add([event.position for event in recorded])
+    asked = f"unnest({ids}::uuid[], {positions}::bigint[]) AS asked (id, position)"
+    current = f"{schema}.{declared.name} AS c ON c.workspace_id = {workspace} AND c.id = asked.id"
+    if "name" in declared.immutable_names:
+        return f"SELECT asked.position, c.name FROM {asked} JOIN {current}"
+    return (
+        "SELECT asked.position, CASE WHEN c.from_position <= asked.position THEN c.name ELSE h.name END AS name"
+        f" FROM {asked} JOIN {current} LEFT JOIN {schema}.{declared.history} AS h ON h.workspace_id = {workspace}"
+        " AND h.id = asked.id AND h.from_position <= asked.position AND h.to_position > asked.position"
+        " AND c.from_position > asked.position"
+    )
 
 
 def _filters(asked: EventSearch) -> list[Filter]:

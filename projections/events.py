@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ledger.envelope import RecordedEvent
     from projections.rows import Rows
 
-VERSION = 1
+VERSION = 2
 
 TABLE = Table(
     name="events",
@@ -20,7 +20,6 @@ TABLE = Table(
         Column("type", "text", indexed=True),
         Column("kind", "text", indexed=True),
         Column("stream_id", "uuid", indexed=True),
-        Column("entity_name", "text"),
         Column("actor", "text", indexed=True),
         Column("command_id", "uuid"),
         Column("correlation_id", "uuid", indexed=True),
@@ -29,15 +28,17 @@ TABLE = Table(
 )
 
 
-def apply(rows: Rows, recorded: RecordedEvent, *, entity_name: str) -> None:
-    """The position and the time of recording are the row's created_position and created_at."""
+def apply(rows: Rows, recorded: RecordedEvent) -> None:
+    """The position and the time of recording are the row's created_position and created_at.
+
+    It looks at no other table, so it is rebuilt by itself; what entities were called is asked when events are shown.
+    """
     rows.insert(
         TABLE.name,
         recorded.event_id,
         type=recorded.type,
         kind=recorded.stream.kind,
         stream_id=recorded.stream.id,
-        entity_name=entity_name,
         actor=recorded.actor,
         command_id=recorded.command_id,
         correlation_id=recorded.correlation_id,

@@ -1,4 +1,8 @@
-"""How a batch of events is folded through the projections, in memory and in order."""
+"""How a batch of events is folded through the projections, in memory and in order.
+
+Only those projections take part whose tables the rows hold: a few tables are folded by themselves while they are
+rebuilt, and the others without them.
+"""
 
 from __future__ import annotations
 
@@ -16,35 +20,39 @@ if TYPE_CHECKING:
     from projections.rows import Rows
 
 
-def needed(events: Sequence[RecordedEvent]) -> dict[str, set[UUID]]:
-    """The stored rows, by table, that folding these events looks at."""
+def needed(events: Sequence[RecordedEvent], rows: Rows) -> dict[str, set[UUID]]:
+    """The stored rows, by table, that folding these events into `rows` looks at."""
     wanted: dict[str, set[UUID]] = {}
     for event in events:
-        wanted.setdefault(entity_table(event.stream.kind).name, set()).add(event.stream.id)
-        for table, id_ in projection(event.stream.kind).touches(event):
-            wanted.setdefault(table, set()).add(id_)
-    return wanted
+        kind = event.stream.kind
+        own = entity_table(kind).name
+        if rows.holds(own):
+            wanted.setdefault(own, set()).add(event.stream.id)
+            for table, id_ in projection(kind).touches(event):
+                wanted.setdefault(table, set()).add(id_)
+    return {table: ids for table, ids in wanted.items() if rows.holds(table)}
 
 
 def fold(rows: Rows, events: Iterable[RecordedEvent]) -> None:
     """Applies events in order. Raises ProjectionStopped at the first that cannot be applied: `rows` are spoilt then."""
+    indexed = rows.holds(event_index.TABLE.name)
     for event in events:
+        kind = event.stream.kind
         try:
             rows.begin(event)
-            projection(event.stream.kind).apply(rows, event)
-            event_index.apply(rows, event, entity_name=_follow_stream(rows, event))
+            if rows.holds(entity_table(kind).name):
+                projection(kind).apply(rows, event)
+                _follow_stream(rows, event)
+            if indexed:
+                event_index.apply(rows, event)
         except Exception as error:
             cause = f"{type(error).__name__}: {error}"
             raise ProjectionStopped(event.workspace_id, event.position, type_name=event.type, cause=cause) from error
 
 
-def _follow_stream(rows: Rows, event: RecordedEvent) -> str:
-    """Moves the entity's version on, also for an event that changed no column; the entity's name if it has one."""
+def _follow_stream(rows: Rows, event: RecordedEvent) -> None:
+    """Moves the entity's version on, also for an event that changed no column."""
     table = entity_table(event.stream.kind)
     row = rows.find(table.name, event.stream.id)
-    if row is None:
-        return ""
-    if not table.append_only and row["version"] < event.version:
+    if row is not None and not table.append_only and row["version"] < event.version:
         rows.update(table.name, event.stream.id)
-    # The index outlives an erasure, so it does not repeat what people are called.
-    return "" if table.personal else row.get("name") or ""

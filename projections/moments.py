@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import msgspec
 
 from ledger.errors import PositionBeyondHead
-from projections.checkpoints import NOTHING, read_checkpoint
-from projections.errors import InvalidMoment, ProjectionBehind, ProjectionOutdated
-from projections.registry import digest
+from projections.checkpoints import NOTHING
+from projections.errors import InvalidMoment, ProjectionBehind
+from projections.layouts import reached
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from uuid import UUID
 
     from psycopg_pool import AsyncConnectionPool
@@ -64,23 +65,23 @@ class Moments:
         self._pool = pool
         self._reader = reader
 
-    async def at(self, workspace_id: UUID, when: When) -> Moment:
-        """Waits until the tables are there.
+    async def at(self, workspace_id: UUID, when: When, *, tables: Collection[str] | None = None) -> Moment:
+        """Waits until the tables are there: those that the question is about, or all.
 
         Raises InvalidMoment, PositionBeyondHead for what has not happened yet, ProjectionBehind after
         WAIT_SECONDS_MAX, and ProjectionOutdated while another version's tables are being replaced.
         """
         if when.as_of is None:
-            reached = await self._reach(workspace_id, when.min_position or 0)
-            return Moment(reached.position, reached.recorded_at, live=True, head=reached.position)
+            found = await self._reach(workspace_id, when.min_position or 0, tables)
+            return Moment(found.position, found.recorded_at, live=True, head=found.position)
         position = await self._position(workspace_id, when.as_of)
-        reached = await self._checkpoint(workspace_id)
+        found = await self._checkpoint(workspace_id, tables)
         wanted = max(position, when.min_position or 0)
-        if reached.position < wanted:
+        if found.position < wanted:
             await self._check_happened(workspace_id, position)
-            reached = await self._reach(workspace_id, wanted)
+            found = await self._reach(workspace_id, wanted, tables)
         recorded_at = await self._reader.time_of(workspace_id, position)
-        return Moment(position, recorded_at, live=False, head=reached.position)
+        return Moment(position, recorded_at, live=False, head=found.position)
 
     async def position_of(self, workspace_id: UUID, text: str) -> Position:
         """The position that a position or a time names. Raises InvalidMoment or PositionBeyondHead."""
@@ -98,10 +99,10 @@ class Moments:
         if position > head.position:
             raise PositionBeyondHead(f"position {position}", head=head.position)
 
-    async def _reach(self, workspace_id: UUID, position: Position) -> Checkpoint:
+    async def _reach(self, workspace_id: UUID, position: Position, tables: Collection[str] | None) -> Checkpoint:
         deadline = time.monotonic() + WAIT_SECONDS_MAX
         for attempt in range(int(WAIT_SECONDS_MAX / POLL_SECONDS[0])):
-            found = await self._checkpoint(workspace_id)
+            found = await self._checkpoint(workspace_id, tables)
             if found.position >= position:
                 return found
             if time.monotonic() > deadline:
@@ -109,13 +110,11 @@ class Moments:
             await asyncio.sleep(POLL_SECONDS[min(attempt, len(POLL_SECONDS) - 1)])
         raise ProjectionBehind(position, checkpoint=found.position)
 
-    async def _checkpoint(self, workspace_id: UUID) -> Checkpoint:
+    async def _checkpoint(self, workspace_id: UUID, tables: Collection[str] | None) -> Checkpoint:
         async with self._pool.connection() as connection:
-            found = await read_checkpoint(connection, workspace_id)
-        if found is None:
-            return NOTHING
-        if found.version != digest():
-            raise ProjectionOutdated(workspace_id)
+            found = await reached(connection, workspace_id, tables)
+        if found is NOTHING:
+            await self._reader.head(workspace_id)  # no tables here, or no longer: a moved workspace says so itself
         return found
 
 

@@ -65,7 +65,7 @@ class Queries:
         order, parsed = parse_order(declared, sort), parse_filters(declared, filters)
         columns = columns_named(declared, fields) if fields is not None else declared.shown()
         last = last_of(order, cursor) if cursor is not None else None
-        moment = await self._reading.moments.at(workspace_id, when)
+        moment = await self._reading.moments.at(workspace_id, when, tables=[name])
         rows = await self._reading.page(
             workspace_id,
             name,
@@ -110,7 +110,7 @@ class Queries:
         if column.type in UNCOUNTABLE_TYPES:
             raise InvalidFilter("by", by, reason=f"values of type {column.type} are not counted")
         parsed = parse_filters(declared, filters)
-        moment = await self._reading.moments.at(workspace_id, when)
+        moment = await self._reading.moments.at(workspace_id, when, tables=[name])
         if moment.head == 0:
             return {"counts": {}, "as_of": moment.shown()}
         parameters = Parameters()

@@ -1,146 +1,129 @@
-"""Query tables computed anew from the ledger, beside the live ones: to compare with them, or to take their place.
+"""Rebuilt tables take the place of the live ones: computed beside them (`replay.py`), swapped in one transaction.
 
-The live tables serve queries until the moment of the swap, which is a rename in one transaction.
+The live tables serve queries until the swap commits. Nothing but rows is made here: a fold is pure, so no side effect
+can be repeated, and whatever acts on events reads them from the ledger with a checkpoint of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from projections import checkpoints
-from projections.checkpoints import Checkpoint, read_checkpoint
-from projections.fold import fold, needed
-from projections.registry import digest, tables
-from projections.rows import Rows
-from projections.schema import create_indexes, create_schema, drop_schema, schema_of
-from projections.storage import load, write
+from psycopg.errors import LockNotAvailable
+
+from projections.checkpoints import NOTHING, read_checkpoint
+from projections.errors import SwapRefused
+from projections.layouts import read_layout, store_layout
+from projections.orders import done, read_order, report
+from projections.registry import tables
+from projections.replay import REBUILD, alone, replay, scratch_schema
+from projections.schema import create_indexes, drop_schema, lock_layout, move_table, schema_of
+from projections.versions import closure
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from uuid import UUID
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
 
-    from ledger.envelope import RecordedEvent
     from ledger.postgres.read import LedgerReader
     from ledger.values import Position
 
-EVENTS_PER_BATCH_MAX = 5_000
-"""Events folded at once while replaying; rows that change often are written once a batch."""
+EVENTS_PER_ROUND = 50_000
+"""Events between two reports of how far a rebuild is."""
 
-EVENTS_PER_SLICE = 100
+EVENTS_PER_SWAP_MAX = 500
+"""Events that may be left over for the swap, which holds the live tables."""
 
-
-class Replayed(NamedTuple):
-    """How far a replay came."""
-
-    position: Position = 0
-    recorded_at: datetime | None = None
+SWAP_LOCK_MILLISECONDS = 500
+SWAP_RETRY_SECONDS = 0.5
+SWAP_ATTEMPTS_MAX = 20
 
 
-async def rebuild(pool: AsyncConnectionPool[Any], reader: LedgerReader, workspace_id: UUID) -> Position:
-    """Replaces a workspace's tables by freshly computed ones and returns their position.
+async def rebuild(pool: AsyncConnectionPool[Any], reader: LedgerReader, workspace_id: UUID) -> Position | None:
+    """Makes the ordered tables of a workspace anew and swaps them in; answers their position.
 
-    Does nothing if another program did it meanwhile. A crash leaves the live tables as they were.
+    None if there is nothing to do, or another program is doing it. A crash leaves the live tables as they were, and the
+    order. Raises ProjectionNewer, ProjectionStopped, and SwapRefused.
     """
-    async with pool.connection() as connection, scratch_schema(connection, workspace_id, "rebuild") as scratch:
-        found = await read_checkpoint(connection, workspace_id)
-        if found is not None and found.version == digest():
-            return found.position
-        replayed = await replay(connection, reader, workspace_id, scratch=scratch)
-        await create_indexes(connection, scratch)
-        await connection.execute("RESET synchronous_commit")
-        async with connection.transaction():
-            # Holding the checkpoint keeps other projectors out while the last events follow and the names change.
-            await read_checkpoint(connection, workspace_id, lock=True)
-            replayed = await replay(connection, reader, workspace_id, scratch=scratch, after=replayed)
-            await drop_schema(connection, schema_of(workspace_id))
-            await connection.execute(f"ALTER SCHEMA {scratch} RENAME TO {schema_of(workspace_id)}".encode())
-            await checkpoints.store(connection, workspace_id, Checkpoint(digest(), *replayed))
-        return replayed.position
+    async with pool.connection() as connection, alone(connection, workspace_id, REBUILD, wait=False) as is_ours:
+        order = await read_order(connection, workspace_id) if is_ours else None
+        if order is None:
+            return None
+        await read_layout(connection, workspace_id)
+        wanted = frozenset(order.tables) & tables().keys()
+        async with scratch_schema(connection, workspace_id, REBUILD, only=closure(wanted)) as scratch:
+            work = _Work(connection, reader, workspace_id, scratch=scratch, wanted=wanted)
+            await work.catch_up()
+            await create_indexes(connection, scratch, only=wanted)
+            return await work.swap_in()
 
 
-async def replay(
-    connection: AsyncConnection[Any],
-    reader: LedgerReader,
-    workspace_id: UUID,
-    *,
-    scratch: str,
-    after: Replayed = Replayed(),  # noqa: B008 - immutable
-    until: Position | None = None,
-) -> Replayed:
-    """Applies the ledger's events to scratch tables, up to and including `until`.
+class _Work:
+    """One rebuild: how far its tables are, and how they take the place of the live ones."""
 
-    Reads ahead, and folds a batch while PostgreSQL writes the one before it: each batch takes over the rows of its
-    predecessor, so that it needs nothing that is still on its way.
-    """
-    replayed, previous = after, Rows(tables())
-    following = asyncio.create_task(_read(reader, workspace_id, replayed.position, until))
-    try:
-        while events := await following:
-            last = events[-1]
-            following = asyncio.create_task(_read(reader, workspace_id, last.position, until))
-            rows, wanted = Rows(tables()), needed(events)
-            async with connection.pipeline():
-                await load(connection, scratch, workspace_id=workspace_id, wanted=wanted, rows=rows)
-            rows.follow(previous, wanted)
-            writing = asyncio.create_task(_write(connection, scratch, workspace_id=workspace_id, rows=previous))
+    def __init__(
+        self,
+        connection: AsyncConnection[Any],
+        reader: LedgerReader,
+        workspace_id: UUID,
+        *,
+        scratch: str,
+        wanted: frozenset[str],
+    ) -> None:
+        self._connection = connection
+        self._reader = reader
+        self._workspace_id = workspace_id
+        self._scratch = scratch
+        self._wanted = wanted
+        self._replayed: Position = 0
+
+    async def catch_up(self) -> None:
+        """Close to what the live tables have; what is left over is replayed while they are held."""
+        while True:
+            found = await read_checkpoint(self._connection, self._workspace_id) or NOTHING
+            if found.position - self._replayed <= EVENTS_PER_SWAP_MAX:
+                return
+            self._replayed = await self._replay(until=min(found.position, self._replayed + EVENTS_PER_ROUND))
+            await report(self._connection, self._workspace_id, self._replayed)
+
+    async def swap_in(self) -> Position | None:
+        """The live tables stay readable until the transaction commits. Raises SwapRefused."""
+        await self._connection.execute("RESET synchronous_commit")
+        for _ in range(SWAP_ATTEMPTS_MAX):
             try:
-                await _fold_in_slices(rows, events)
-            finally:
-                await writing
-            replayed, previous = Replayed(last.position, last.recorded_at), rows
-        await _write(connection, scratch, workspace_id=workspace_id, rows=previous)
-    finally:
-        following.cancel()
-    return replayed
+                async with self._connection.transaction():
+                    return await self._swap()
+            except LockNotAvailable:
+                await asyncio.sleep(SWAP_RETRY_SECONDS)
+                await self.catch_up()
+        raise SwapRefused(self._workspace_id, attempts=SWAP_ATTEMPTS_MAX)
 
+    async def _swap(self) -> Position | None:
+        # First the lock that a comparison holds for long: nobody else waits for us meanwhile.
+        await lock_layout(self._connection, self._workspace_id)
+        # Who reads the old tables is waited for, but not long: whoever wants to read them next waits behind us.
+        await self._connection.execute(f"SET LOCAL lock_timeout = {SWAP_LOCK_MILLISECONDS}")
+        # Holding the checkpoint keeps the tables where they are while the last events follow and the tables move.
+        found = await read_checkpoint(self._connection, self._workspace_id, lock=True)
+        if found is None:
+            return None  # the workspace has left this PostgreSQL
+        layout = await read_layout(self._connection, self._workspace_id)
+        await self._replay(until=found.position)
+        for name in sorted(self._wanted):
+            await move_table(self._connection, name, source=self._scratch, target=schema_of(self._workspace_id))
+        await store_layout(self._connection, self._workspace_id, layout.with_made(self._wanted))
+        await done(self._connection, self._workspace_id, self._wanted)
+        await drop_schema(self._connection, self._scratch)
+        return found.position
 
-async def _fold_in_slices(rows: Rows, events: list[RecordedEvent]) -> None:
-    """Lets the connection work between slices."""
-    for first in range(0, len(events), EVENTS_PER_SLICE):
-        fold(rows, events[first : first + EVENTS_PER_SLICE])
-        await asyncio.sleep(0)
-
-
-async def _write(connection: AsyncConnection[Any], scratch: str, *, workspace_id: UUID, rows: Rows) -> None:
-    async with connection.transaction():
-        await write(connection, scratch, workspace_id=workspace_id, rows=rows, bulk=True)
-
-
-@asynccontextmanager
-async def scratch_schema(connection: AsyncConnection[Any], workspace_id: UUID, purpose: str) -> AsyncIterator[str]:
-    """Empty tables without indexes in a schema of their own, dropped on the way out unless renamed.
-
-    One at a time for each workspace and purpose; what a crashed one left behind is dropped first.
-    """
-    name = f"{schema_of(workspace_id)}_{purpose}"
-    await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", (name,))
-    try:
-        # What a crash loses of a scratch schema is dropped anyway.
-        await connection.execute("SET synchronous_commit = off")
-        await _drop(connection, name)
-        async with connection.transaction():
-            await create_schema(connection, name, indexes=False)
-        yield name
-    finally:
-        await _drop(connection, name)
-        await connection.execute("RESET synchronous_commit")
-        await connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (name,))
-
-
-async def _drop(connection: AsyncConnection[Any], name: str) -> None:
-    async with connection.transaction():
-        await drop_schema(connection, name)
-
-
-async def _read(
-    reader: LedgerReader, workspace_id: UUID, after: Position, until: Position | None
-) -> list[RecordedEvent]:
-    if until is not None and after >= until:
-        return []
-    return await reader.read(workspace_id, after=after, until=until, limit=EVENTS_PER_BATCH_MAX)
+    async def _replay(self, *, until: Position) -> Position:
+        return await replay(
+            self._connection,
+            self._reader,
+            self._workspace_id,
+            scratch=self._scratch,
+            only=closure(self._wanted),
+            after=self._replayed,
+            until=until,
+        )

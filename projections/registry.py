@@ -6,7 +6,6 @@ first of a projection's TABLES holds the entity itself.
 
 from __future__ import annotations
 
-import hashlib
 from functools import cache
 from importlib import import_module
 from types import MappingProxyType
@@ -27,15 +26,12 @@ if TYPE_CHECKING:
 UNCOUNTABLE = frozenset({"metadata"})
 """Kinds whose plural is the word itself."""
 
-ENGINE_VERSION = 1
-"""Counts changes of what the engine adds to every table; a new number rebuilds all of them."""
-
 
 class Projection(Protocol):
     """A module of this folder that turns the events of one kind of stream into rows.
 
     `touches` names rows that `apply` looks at besides the stream's own and those that a column `loads`. `apply` is
-    pure: the same rows and event always give the same rows. A new VERSION rebuilds every workspace's tables.
+    pure: the same rows and event always give the same rows. A greater VERSION rebuilds what it writes (`versions.py`).
     """
 
     KIND: str
@@ -91,11 +87,3 @@ def table_of(kind: str) -> Table:
         if declared.kind == kind:
             return declared
     raise UnknownTable(kind, (declared.kind for declared in tables().values()))
-
-
-@cache
-def digest() -> str:
-    """Names what the tables hold: a change of any declaration or VERSION gives another one."""
-    versions = [(kind, projection(kind).VERSION) for kind in aggregates()]
-    declared = (ENGINE_VERSION, event_index.VERSION, versions, list(tables().values()))
-    return hashlib.sha256(repr(declared).encode()).hexdigest()

@@ -55,6 +55,15 @@ class Rows:
             newer = previous._current[table]
             rows.update((key, newer[key]) for key in rows.keys() & newer.keys())
 
+    @property
+    def tables(self) -> Mapping[str, Table]:
+        """The tables that are folded, by name."""
+        return self._tables
+
+    def holds(self, table: str) -> bool:
+        """Whether this table is folded at all."""
+        return table in self._tables
+
     def begin(self, event: RecordedEvent) -> None:
         self._event = event
 

@@ -54,7 +54,7 @@ RUNS = Table(
         Column("status", "text", indexed=True),
         Column("pipeline_id", "uuid", indexed=True, immutable=True, loads="pipelines", owner="pipelines"),
         Column("pipeline", "text", indexed=True, immutable=True),
-        Column("stack_id", "uuid", indexed=True, immutable=True),
+        Column("stack_id", "uuid", indexed=True, immutable=True, reads="stacks"),
         Column("stack", "text", indexed=True, immutable=True),
         Column("snapshot_id", "uuid", indexed=True, immutable=True),
         Column("parameters", "json", immutable=True),

@@ -1,35 +1,22 @@
-"""The tables of the read side in PostgreSQL: the checkpoints, and a schema for each workspace.
+"""The query tables in PostgreSQL: a schema for each workspace.
 
 Making and dropping is safe when several programs do it at once: each holds the workspace's advisory lock.
 """
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from projections.registry import tables
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Collection, Iterator
     from uuid import UUID
 
     from psycopg import AsyncConnection
-    from psycopg_pool import AsyncConnectionPool
 
     from projections.table import Column, Table
-
-CHECKPOINTS_LOCK = 0x70726F6A
-"""Key of the advisory lock under which the schema of the checkpoints is made."""
-
-CHECKPOINTS = """
-CREATE SCHEMA IF NOT EXISTS projections;
-CREATE TABLE IF NOT EXISTS projections.checkpoints (
-    workspace_id uuid PRIMARY KEY,
-    version text NOT NULL,
-    position bigint NOT NULL,
-    recorded_at timestamptz
-) WITH (fillfactor = 50);
-"""
 
 
 def schema_of(workspace_id: UUID) -> str:
@@ -37,41 +24,63 @@ def schema_of(workspace_id: UUID) -> str:
     return f"ws_{workspace_id.hex}"
 
 
-async def create_checkpoints(pool: AsyncConnectionPool[Any]) -> None:
-    """Makes the table of checkpoints if it is not there."""
-    async with pool.connection() as connection, connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock(%s)", (CHECKPOINTS_LOCK,))
-        await connection.execute("SET LOCAL client_min_messages = warning")
-        await connection.execute(CHECKPOINTS)
-
-
 async def lock_layout(connection: AsyncConnection[Any], workspace_id: UUID) -> None:
     """Until the end of the transaction nobody else makes, swaps or drops this workspace's schema."""
     await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (schema_of(workspace_id),))
 
 
-async def create_schema(connection: AsyncConnection[Any], schema: str, *, indexes: bool = True) -> None:
-    """An empty set of query tables. A bulk load asks for the indexes afterwards (`create_indexes`)."""
+@asynccontextmanager
+async def keeping_layout(connection: AsyncConnection[Any], workspace_id: UUID) -> AsyncIterator[None]:
+    """Nothing is swapped meanwhile. For a transaction that sees one moment: what was swapped in after that moment
+    would look empty to it."""
+    key = (schema_of(workspace_id),)
+    await connection.execute("SELECT pg_advisory_lock_shared(hashtextextended(%s, 0))", key)
+    try:
+        yield
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock_shared(hashtextextended(%s, 0))", key)
+
+
+async def create_schema(
+    connection: AsyncConnection[Any], schema: str, *, only: Collection[str] | None = None, indexes: bool = True
+) -> None:
+    """A schema with these query tables (all, if not given), empty. A bulk load asks for the indexes afterwards
+    (`create_indexes`)."""
     statements = [f"CREATE SCHEMA {schema}"]
-    for table in tables().values():
+    for table in _chosen(only):
         statements += _create_tables(schema, table)
         if indexes:
             statements += _create_indexes(schema, table)
     await connection.execute(";\n".join(statements).encode())
 
 
-async def create_indexes(connection: AsyncConnection[Any], schema: str) -> None:
+async def create_indexes(connection: AsyncConnection[Any], schema: str, *, only: Collection[str] | None = None) -> None:
     """Every index but the primary keys, and fresh statistics for the planner."""
-    for table in tables().values():
+    for table in _chosen(only):
         await connection.execute(";\n".join(_create_indexes(schema, table)).encode())
         await connection.execute(f"ANALYZE {schema}.{table.name}".encode())
         if not table.append_only:
             await connection.execute(f"ANALYZE {schema}.{table.history}".encode())
 
 
+async def move_table(connection: AsyncConnection[Any], name: str, *, source: str, target: str) -> None:
+    """Puts a table and its history twin, with their indexes, in the place of those of the same name."""
+    await connection.execute("SET LOCAL client_min_messages = warning")
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {target}".encode())
+    declared = tables()[name]
+    # The twin first, and of a shape that may be another program's: it may have had none.
+    await connection.execute(f"DROP TABLE IF EXISTS {target}.{declared.history}, {target}.{name}".encode())
+    for each in (name,) if declared.append_only else (name, declared.history):
+        await connection.execute(f"ALTER TABLE {source}.{each} SET SCHEMA {target}".encode())
+
+
 async def drop_schema(connection: AsyncConnection[Any], schema: str) -> None:
     await connection.execute("SET LOCAL client_min_messages = warning")
     await connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
+
+def _chosen(only: Collection[str] | None) -> list[Table]:
+    return [table for name, table in tables().items() if only is None or name in only]
 
 
 def _create_tables(schema: str, table: Table) -> Iterator[str]:

@@ -23,7 +23,7 @@ SNAPSHOTS = Table(
     listed=("id", "pipeline", "step_count", "created_at"),
     taggable=True,
     own=(
-        Column("pipeline_id", "uuid", indexed=True, immutable=True),
+        Column("pipeline_id", "uuid", indexed=True, immutable=True, reads="pipelines"),
         Column("pipeline", "text", indexed=True, immutable=True),
         Column("digest", "text", indexed=True, immutable=True),
         Column("step_count", "int", immutable=True),

@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
 from ledger.personal import ERASED
-from projections.registry import table, tables
+from projections.registry import table
 from projections.table import node_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def write(
 ) -> None:
     """Writes new rows, newer versions of stored rows, and the versions that ended: in a pipeline, unless in `bulk`."""
     insert = _copy if bulk else _insert
-    for declared in tables().values():
+    for declared in rows.tables.values():
         name = declared.name
         if inserted := rows.inserted(name):
             await insert(connection, f"{schema}.{name}", declared.columns, workspace_id=workspace_id, rows=inserted)

@@ -40,8 +40,10 @@ class Column:
     """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
     `personal` ones hold personal text, which an erasure takes out of every version.
 
-    `loads` names a table whose row with this id is at hand whenever this row is. `owner` names the table whose
-    entities are shown together with the rows that hold their id here; ANY_OWNER stands for all of them.
+    `loads` names a table whose row with this id is at hand whenever this row is, to be read and changed; `reads` one
+    whose row is looked at when this one is made. A projection touches no table of another but through these.
+    `owner` names the table whose entities are shown together with the rows that hold their id here; ANY_OWNER stands
+    for all of them.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Column:
     immutable: bool = False
     personal: bool = False
     loads: str = ""
+    reads: str = ""
     owner: str = ""
 
     @property
@@ -82,7 +85,8 @@ class Table:
 
     `referred_by` names the columns by which people refer to an entity, in the order in which they are tried.
     `summary` is the line that the command line says of it and `listed` the columns that its `list` shows; a table
-    without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing.
+    without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing. The rows of a
+    `taggable` table show the tags that `taggings.py` gives them.
     """
 
     name: str

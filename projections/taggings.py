@@ -68,8 +68,9 @@ def _tagged_table(kind: str) -> Table | None:
 
 
 def _retag(rows: Rows, event: TaggingEvent, *, present: bool) -> None:
+    """Of a table that is folded too: while one is rebuilt, the others are not, and the other way round."""
     tagged = _tagged_table(event.resource_kind)
-    if tagged is not None:
+    if tagged is not None and rows.holds(tagged.name):
         others = set(rows.get(tagged.name, event.resource_id)["tags"]) - {event.tag}
         tags = sorted(others | {event.tag}) if present else sorted(others)
         rows.update(tagged.name, event.resource_id, tags=tags)

@@ -1,4 +1,4 @@
-"""The operator's commands: `python -P -m runners up | down | status | migrate | relay | projector | sealer`.
+"""The operator's commands: `python -P -m runners up | down | status | migrate | move | ...`.
 
 This is the composition root: settings are read here, once, and passed down. Each command imports what it needs.
 """
@@ -16,11 +16,13 @@ import typer
 from ledger.archive.errors import ArchiveError
 from ledger.errors import KeyUnusable
 from ledger.proof_errors import ProofError
+from runners import backup_commands
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
     ArchiveSettings,
     MigrationSettings,
+    PlacementSettings,
     SealerSettings,
     Settings,
     SupervisorSettings,
@@ -30,7 +32,6 @@ from runners.settings import (
 )
 
 EXIT_NOT_RUNNING = 1
-EXIT_SERVER_ERROR = 8
 
 
 class OutputFormat(StrEnum):
@@ -53,6 +54,13 @@ DataDir = Annotated[
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Where the gateway listens.", envvar="EVERLINE_PORT")]
 Detach = Annotated[bool, typer.Option("--detach", help="Return as soon as everything runs in the background.")]
 Bootstrap = Annotated[bool, typer.Option("--bootstrap", help="Also make the default workspace and its stack.")]
+WalArchive = Annotated[
+    Path | None,
+    typer.Option(
+        help="A directory on another disk that has every commit too before it is acknowledged.",
+        envvar="EVERLINE_WAL_ARCHIVE",
+    ),
+]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
 
 Workspace = Annotated[str, typer.Option(help="Which workspace, by name or id.")]
@@ -61,15 +69,17 @@ Destination = Annotated[str, typer.Option("--to", metavar="URL", help="file:///d
 ArchiveId = Annotated[str, typer.Option("--archive", metavar="ID", help="The archive, or the beginning of its id.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+app.add_typer(backup_commands.app, name="backup")
+app.command()(backup_commands.restore)
 
 
 @app.command()
-def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False) -> None:
+def up(data_dir: DataDir, port: Port = PORT, detach: Detach = False, wal_archive: WalArchive = None) -> None:
     """Start PostgreSQL, NATS, the gateway and the runners in one data directory."""
     from runners import lifecycle, presentation
 
     start = lifecycle.up_detached if detach else lifecycle.up
-    running = start(SupervisorSettings(data_dir, port), presentation.print_change)
+    running = start(SupervisorSettings(data_dir, port, wal_archive), presentation.print_change)
     if running is not None:
         presentation.print_status(running)
 
@@ -87,25 +97,27 @@ def down(data_dir: DataDir) -> None:
 def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
     """Show what runs; the exit status is 0 when everything does, else 1."""
     from runners import lifecycle, presentation
+    from runners.projections_shown import read_projections
 
     found = lifecycle.status(data_dir)
+    projections = read_projections(found.url if found.is_running else None)
     if output is OutputFormat.JSON:
-        presentation.print_json(found)
+        presentation.print_json(found, projections)
     else:
-        presentation.print_status(found)
+        presentation.print_status(found, projections)
     if not found.is_running:
         raise typer.Exit(EXIT_NOT_RUNNING)
 
 
 @app.command()
 def migrate(bootstrap: Bootstrap = False) -> None:
-    """Bring the database at EVERLINE_OWNER_DSN to this program's schema."""
-    from ledger.postgres.migrate import migrate as migrate_ledger
+    """Bring the databases at EVERLINE_OWNER_DSN and EVERLINE_OWNER_DSNS to this program's schema."""
+    from runners.migration import migrate_all
 
     settings = _settings(MigrationSettings)
-    migrate_ledger(settings.owner_dsn)
+    migrate_all(settings.aliases())
     if settings.keys is not None:
-        from runners.keys import ensure_master_key
+        from runners.master_key import ensure_master_key
 
         ensure_master_key(settings.keys, settings.owner_dsn)
     if bootstrap:
@@ -114,6 +126,42 @@ def migrate(bootstrap: Bootstrap = False) -> None:
         from runners.bootstrap import bootstrap as make_defaults
 
         asyncio.run(make_defaults(_settings(WorkerSettings)))
+
+
+@app.command()
+def move(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    to: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it moves to.")],
+    schema: Annotated[str | None, typer.Option(help="The pool schema of its query tables there.")] = None,
+    drop_source: Annotated[
+        bool, typer.Option("--drop-source", help="Delete what it leaves, once it is there.")
+    ] = False,
+) -> None:
+    """Move a workspace to another PostgreSQL while it is written to."""
+    from runners import operating
+
+    operating.move(data_dir, _settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source)
+
+
+@app.command()
+def placements(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
+    """Show every PostgreSQL and what lives on it."""
+    from runners import operating
+
+    operating.show_placements(data_dir, _settings(PlacementSettings), as_json=output is OutputFormat.JSON)
+
+
+@app.command()
+def drop(
+    data_dir: DataDir,
+    workspace: Annotated[str, typer.Option(help="The workspace's name or id.")],
+    on: Annotated[str, typer.Option(help="The alias of the PostgreSQL that it has left.")],
+) -> None:
+    """Delete what a move has left of a workspace."""
+    from runners import operating
+
+    operating.drop(data_dir, _settings(PlacementSettings), workspace, on=on)
 
 
 @app.command()
@@ -189,7 +237,7 @@ def main() -> None:
         app()
     except (RunnerError, KeyUnusable, ArchiveError, ProofError) as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(EXIT_SERVER_ERROR)
+        sys.exit(error.exit_status if isinstance(error, RunnerError) else RunnerError.exit_status)
 
 
 if __name__ == "__main__":

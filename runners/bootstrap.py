@@ -16,6 +16,7 @@ from commands.permissions import EveryoneOnThisMachine
 from commands.stack import RegisterStack
 from commands.submission import submission
 from commands.workspace import CreateWorkspace
+from ledger.placement import MAIN, read_placing
 from ledger.postgres.append import Appender
 from ledger.postgres.read import LedgerReader
 from ledger.values import CONTROL_WORKSPACE, derived_id
@@ -45,6 +46,8 @@ async def bootstrap(settings: WorkerSettings) -> None:
             workspace = derived_id("workspace", DEFAULT_WORKSPACE)
             creation = CreateWorkspace(id=workspace, name=DEFAULT_WORKSPACE, description="Made at the first start")
             await _submit(handler, CONTROL_WORKSPACE, [creation])
+            if (await read_placing(reader, workspace)).placement.alias != MAIN:
+                return  # it was moved away, so it was made before
             await _submit(handler, workspace, _default_stack(str(settings.data_dir.absolute() / "artifacts")))
         finally:
             await appender.stop()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from runners.embedded import POSTGRES_MAJOR
-from runners.errors import DataDirForeign, DataDirNewer, DataDirUnreadable, DiskFull
+from runners.errors import DataDirForeign, DataDirNewer, DataDirUnreadable, DiskFull, RestoreUnfinished
 from runners.files import read_json, write_json
 
 FORMAT = 1
@@ -22,6 +22,8 @@ FREE_BYTES_MIN = 256 * 2**20
 # Below this, a program that failed most probably failed for want of room.
 FREE_BYTES_SPENT = 24 * 2**20
 MARK = "everline.json"
+# Lies here until a restore into a new directory is finished.
+RESTORING = "restoring.json"
 # What a fresh volume, or an interrupted first start, may hold.
 _HARMLESS = {"lost+found", MARK + ".new"}
 
@@ -38,6 +40,7 @@ class DataDirectory:
         self.state = self.run / "state.json"
         self.gateway_note = self.run / "gateway.json"
         self.signing_key = self.root / "keys" / "checkpoint.pem"
+        self.restoring = self.root / RESTORING
         self._lock: int | None = None
 
     def check(self) -> bool:
@@ -55,9 +58,11 @@ class DataDirectory:
             raise DataDirForeign(self.root, example=min(names))
         return False
 
-    def prepare(self) -> None:
-        """Make what is missing, and refuse a disk without room."""
+    def prepare(self, *, to_restore: bool = False) -> None:
+        """Make what is missing; refuse a disk without room, and what an interrupted restore left."""
         known = self.check()
+        if self.restoring.exists() and not to_restore:
+            raise RestoreUnfinished(self.root)
         try:
             self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not os.access(self.root, os.W_OK | os.X_OK):

@@ -96,6 +96,40 @@ class EmbeddedPostgres:
         host = str(self._socket_directory()).replace("\\", "\\\\").replace("'", "\\'")
         return f"host='{host}' port={self._settings['port']} user={user} dbname={database}"
 
+    def owner_dsn(self) -> str:
+        """For whoever may do everything in it."""
+        return self.dsn(OWNER, DATABASE)
+
+    def tool(self, name: str, program: str, *arguments: str) -> Program:
+        """One of PostgreSQL's own client programs, as the account that the server runs as."""
+        return Program(
+            name=name,
+            command=(str(_postgres_bin() / program), *arguments),
+            environment=_environment(),
+            log_path=self.log_path.with_name(f"{name}.log"),
+            stop_signal=signal.SIGINT,
+            account=self._account,
+        )
+
+    def history(self) -> str:
+        """What tells this cluster's log from any other: its identifier and its timeline."""
+        command = [str(_postgres_bin() / "pg_controldata"), str(self.data)]
+        done = subprocess.run(command, env=_environment(), capture_output=True, text=True, check=True)
+        known = dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+        names = ("Database system identifier", "Latest checkpoint's TimeLineID")
+        return "/".join(known[name].strip() for name in names)
+
+    def make_private(self, directory: Path) -> None:
+        """A directory that the server's account owns and nobody else may read."""
+        _make_private(directory, self._account)
+
+    def give(self, directory: Path) -> None:
+        """Everything in a directory belongs to the server's account from now on."""
+        directory.chmod(0o700)
+        if self._account is not None:
+            for path in (directory, *directory.rglob("*")):
+                os.chown(path, self._account.uid, self._account.gid, follow_symlinks=False)
+
     def _initdb(self, directory: Path) -> None:
         command = ["initdb", "-D", str(directory), "-U", OWNER, "-E", "UTF8", "--data-checksums"]
         command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]

@@ -9,40 +9,47 @@ import dataclasses
 import http.client
 import os
 import sys
+from pathlib import Path
 
 from runners.data_directory import DataDirectory
 from runners.embedded import APP, DATABASE, LOOPBACK, OWNER, EmbeddedNats, EmbeddedPostgres
 from runners.processes import Program
+from runners.wal_archive import SETTINGS, WalArchive
 
 READY_SECONDS_MAX = 2.0
 READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
 # The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
+OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_DSNS_FILE")
 
 
 class Installation:
     """The embedded servers and the Python programs of one data directory."""
 
-    def __init__(self, directory: DataDirectory, port: int) -> None:
+    def __init__(self, directory: DataDirectory, port: int, wal_archive: Path | None = None) -> None:
         self.directory = directory
         self.port = port
         self.url = f"http://{LOOPBACK}:{port}"
-        self._postgres = EmbeddedPostgres(directory.root)
+        self._postgres = EmbeddedPostgres(directory.root, SETTINGS if wal_archive else None)
+        self.archive = WalArchive(wal_archive, self._postgres) if wal_archive else None
         self._nats = EmbeddedNats(directory.root)
 
     def servers(self) -> list[Program]:
         """PostgreSQL, made on the first start, and nats-server. Needs the directory's lock."""
         self._postgres.initialise()
+        if self.archive is not None:
+            self.archive.prepare()
         return [self._postgres.program(), self._nats.program()]
 
     def migration(self) -> Program:
         """Ends when the schema is this program's and the default workspace is there."""
-        owner_dsn = self._postgres.dsn(OWNER, DATABASE)
+        owner = {name: os.environ[name] for name in OWNER_VARIABLES if name in os.environ}
+        owner["EVERLINE_OWNER_DSN"] = self._postgres.dsn(OWNER, DATABASE)
         return Program(
             name="migrate",
             command=_python("runners", "migrate", "--bootstrap"),
-            environment={**self._environment(), "EVERLINE_OWNER_DSN": owner_dsn},
+            environment={**self._environment(), **owner},
             log_path=self.directory.logs / "migrate.log",
             start_seconds_max=MIGRATE_SECONDS_MAX,
         )
@@ -79,7 +86,7 @@ class Installation:
         )
 
     def _environment(self) -> dict[str, str]:
-        inherited = {name: value for name, value in os.environ.items() if name != "EVERLINE_OWNER_DSN"}
+        inherited = {name: value for name, value in os.environ.items() if name not in OWNER_VARIABLES}
         return {
             **inherited,
             "EVERLINE_DSN": self._postgres.dsn(APP, DATABASE),

@@ -1,55 +1,49 @@
-"""The deployment's master key: made once, and never a second time over data that the first one sealed."""
+"""The key files of a data directory (`keys/`): never in a backup of the ledger, and kept apart when asked.
+
+Who holds a backup and the keys holds everything; who holds one of them does not.
+"""
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
-import psycopg
-
-from ledger.erasure import KEY_ID_BYTES, MASTER_KEY_FILE, MasterKey
-from ledger.errors import MasterKeyMissing, MasterKeyWrong
 from runners.files import write_private
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from runners.place import Place
+
+FOLDER = "keys"
 
 
-def ensure_master_key(directory: Path, owner_dsn: str) -> None:
-    """Makes the key file, or checks that the one there fits. One program at a time: the migration.
+class Stored(NamedTuple):
+    """Which key files there are, and where they went: nowhere, if `where` is empty."""
 
-    Raises MasterKeyMissing when data was sealed before and the file is gone, MasterKeyWrong when it is another
-    deployment's, MasterKeyDamaged when it cannot be read.
-    """
-    sealed_under = _key_ids(owner_dsn)
-    try:
-        found = MasterKey.read(directory)
-    except MasterKeyMissing:
-        if sealed_under:
-            raise
-        _write(directory, MasterKey.generate())
-        return
-    for key_id in sealed_under:
-        if key_id != found.id:
-            raise MasterKeyWrong(wanted=key_id.hex(), found=found.id.hex())
+    files: tuple[str, ...]
+    where: str
 
 
-def _key_ids(owner_dsn: str) -> list[bytes]:
-    """Which wrapping keys the stored data keys need."""
-    with psycopg.connect(owner_dsn, autocommit=True) as connection:
-        cursor = connection.execute(
-            "SELECT DISTINCT substring(wrapped_key FOR %s) FROM ledger.subject_keys WHERE wrapped_key IS NOT NULL",
-            (KEY_ID_BYTES,),
-        )
-        return [bytes(row[0]) for row in cursor]
+def left_out(data_dir: Path) -> Stored:
+    """The key files that a backup does not have."""
+    return Stored(tuple(file.name for file in _files(data_dir)), "")
 
 
-def _write(directory: Path, key: MasterKey) -> None:
-    """Durable before anything is sealed with it."""
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(directory / MASTER_KEY_FILE, key.text())
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def store(data_dir: Path, place: Place) -> Stored:
+    """Copies the key files to a place of their own."""
+    files = _files(data_dir)
+    for file in files:
+        place.put(f"{FOLDER}/{file.name}", file.read_bytes())
+    return Stored(tuple(file.name for file in files), place.where)
+
+
+def bring_back(place: Place, data_dir: Path) -> Stored:
+    """Copies the key files into a data directory, readable by their owner only."""
+    names = sorted(place.names(FOLDER))
+    for name in names:
+        write_private(data_dir / name, place.get(name).decode())
+    return Stored(tuple(Path(name).name for name in names), str(data_dir / FOLDER))
+
+
+def _files(data_dir: Path) -> list[Path]:
+    folder = data_dir.expanduser() / FOLDER
+    return sorted(file for file in folder.iterdir() if file.is_file()) if folder.is_dir() else []

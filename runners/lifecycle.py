@@ -18,6 +18,7 @@ from runners.processes import end_orphan, identify, log_tail, wait_for_end
 from runners.settings import SupervisorSettings
 from runners.status import SUPERVISOR, ComponentStatus, Failure, Status, read_status, write_status
 from runners.supervisor import Component, State, StopRequested, Supervisor
+from runners.wal_archive import WalArchive
 
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 120.0
@@ -37,7 +38,7 @@ def up(settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
     directory.prepare()
     if not directory.lock():
         return _wait_until_running(directory, directory.is_unowned)
-    _supervise(directory, settings.port, announce)
+    _supervise(directory, settings, announce)
     return None
 
 
@@ -54,7 +55,7 @@ def up_detached(settings: SupervisorSettings, announce: Callable[[ComponentStatu
     daemon = os.fork()
     if daemon == 0:
         _leave_terminal(directory)
-        _supervise(directory, settings.port, announce)
+        _supervise(directory, settings, announce)
         return None
     directory.unlock()
     return _wait_until_running(directory, lambda: os.waitpid(daemon, os.WNOHANG)[0] == daemon)
@@ -74,9 +75,11 @@ def down(data_dir: Path) -> bool:
     return True
 
 
-def _supervise(directory: DataDirectory, port: int, announce: Callable[[ComponentStatus], None]) -> None:
+def _supervise(
+    directory: DataDirectory, settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
+) -> None:
     try:
-        _Session(directory, port, announce).run()
+        _Session(directory, settings, announce).run()
     finally:
         directory.unlock()
 
@@ -96,9 +99,12 @@ def _leave_terminal(directory: DataDirectory) -> None:
 class _Session:
     """One supervisor's life, told to others through the state file."""
 
-    def __init__(self, directory: DataDirectory, port: int, announce: Callable[[ComponentStatus], None]) -> None:
+    def __init__(
+        self, directory: DataDirectory, settings: SupervisorSettings, announce: Callable[[ComponentStatus], None]
+    ) -> None:
         self._directory = directory
-        self._port = port
+        self._port = settings.port
+        self._wal_archive = settings.wal_archive
         self._announce = announce
         self._supervisor = Supervisor(self._changed)
         self._since = time.time()
@@ -132,15 +138,26 @@ class _Session:
             self._publish()
 
     def _start_and_watch(self) -> None:
-        installation = Installation(self._directory, self._port)
+        installation = Installation(self._directory, self._port, self._wal_archive)
         self._url = installation.url
         self._supervisor.start(installation.servers())
+        if installation.archive is not None:
+            self._start_archive(installation.archive)
         self._supervisor.run_once(installation.migration())
         self._supervisor.start(installation.workers())
         self._is_ready = True
         self._publish()
         self._note_gateway()
         self._supervisor.keep_running()
+
+    def _start_archive(self, archive: WalArchive) -> None:
+        """Before anything is written: no commit is acknowledged without it."""
+        self._supervisor.run_once(archive.slot())
+        self._supervisor.start([archive.receiver()])
+        copying = archive.base_copy()
+        if copying is not None:
+            self._supervisor.run_once(copying)
+            archive.keep_base()
 
     def _changed(self, component: Component) -> None:
         self._publish()

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
+import msgspec
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from runners.status import ComponentStatus, Status
 
-STYLES = {"running": "green", "starting": "yellow", "restarting": "yellow", "failed": "red", "orphaned": "red"}
+STYLES = {
+    **dict.fromkeys(("running", "live"), "green"),
+    **dict.fromkeys(("starting", "restarting", "rebuilding", "catching_up"), "yellow"),
+    **dict.fromkeys(("failed", "orphaned"), "red"),
+}
+"""Of a program's state and of a projection's. Stopped is red only where it should not be."""
 
 
 def _console() -> Console:
@@ -31,8 +39,8 @@ def print_change(row: ComponentStatus) -> None:
     _console().print(*words, Text(row.address, "dim"))
 
 
-def print_status(status: Status) -> None:
-    """What runs, and where to point a browser or a client."""
+def print_status(status: Status, projections: dict[str, Any] | None = None) -> None:
+    """What runs, how far the query tables are, and where to point a browser or a client."""
     if not status.components:
         print_line("nothing runs")
         return
@@ -44,13 +52,48 @@ def print_status(status: Status) -> None:
     _console().print(table)
     if status.failure is not None:
         _console().print(Text(f"error: {status.failure.message} [{status.failure.code}]", "red"))
+    if projections is not None:
+        _print_projections(projections)
     if status.is_running:
         print_line(f"Everline runs at {status.url}")
 
 
-def print_json(status: Status) -> None:
-    """The same for programs."""
-    print(json.dumps(status.as_dict(), indent=2))
+def print_json(status: Status, projections: dict[str, Any] | None = None) -> None:
+    """The same for programs; `projections` is null when the gateway does not answer."""
+    print(json.dumps({**status.as_dict(), "projections": projections}, indent=2))
+
+
+def _print_projections(found: dict[str, Any]) -> None:
+    """The workspaces that need attention most, and why those that stopped did."""
+    table = Table(box=None, pad_edge=False)
+    for heading in ("WORKSPACE", "QUERY TABLES", "POSITION", "HEAD", "BEHIND", "EVENTS/S"):
+        table.add_column(heading, overflow="fold")
+    for row in found["items"]:
+        behind = f"{row['lag_events']} ({row['lag_seconds']:.1f} s)" if row["lag_events"] else "-"
+        state = Text(row["state"].replace("_", " "), STYLES.get(row["state"], ""))
+        name = row["workspace"] or row["workspace_id"]
+        table.add_row(name, state, str(row["position"]), str(row["head"]), behind, f"{row['events_per_second']:.1f}")
+    _console().print(table)
+    for row in found["items"]:
+        for stop in row["stops"]:
+            where = f"{row['workspace'] or row['workspace_id']} stopped at position {stop['position']} ({stop['type']})"
+            _console().print(Text(f"{where}: {stop['cause']}", "red"))
+    if found["total"] > len(found["items"]):
+        print_line(f"{found['total'] - len(found['items'])} more: everline projection list")
+
+
+def print_rows(rows: Sequence[msgspec.Struct], *, as_json: bool) -> None:
+    """Rows of one kind, a column for each field."""
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(rows), indent=2))
+        return
+    table = Table(box=None, pad_edge=False)
+    names = rows[0].__struct_fields__ if rows else ()
+    for name in names:
+        table.add_column(name.upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(str(getattr(row, name)) for name in names))
+    _console().print(table)
 
 
 def _details(row: ComponentStatus) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ import psycopg
 from nats.errors import Error as NatsError
 
 from ledger import broker
+from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import wakeups
 from ledger.relay import Relay
@@ -31,18 +32,24 @@ def main(settings: WorkerSettings) -> None:
 async def run(settings: WorkerSettings) -> None:
     if settings.nats_url is None:
         raise ValueError("the relay needs EVERLINE_NATS_URL")
-    async with worker.connections(settings.dsn) as pool:
-        once = partial(_relay_until_lost, settings.dsn, settings.nats_url, pool)
-        await worker.again_and_again("relay", once, away=(*worker.AWAY, NatsError))
+    await worker.on_each(settings.aliases(), partial(_relay, settings.nats_url))
 
 
-async def _relay_until_lost(dsn: str, nats_url: str, pool: AsyncConnectionPool[Any]) -> None:
+async def _relay(nats_url: str, alias: str, dsn: str) -> None:
+    """One PostgreSQL's events, for ever."""
+    async with worker.connections(dsn) as pool:
+        once = partial(_relay_until_lost, alias, dsn, nats_url, pool)
+        await worker.again_and_again(f"relay {alias}", once, away=(*worker.AWAY, NatsError))
+
+
+async def _relay_until_lost(alias: str, dsn: str, nats_url: str, pool: AsyncConnectionPool[Any]) -> None:
     """Works while PostgreSQL, NATS and the lock are there; raises what was lost."""
+    await check_schema(pool)
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as fence:
         await fence.execute("SELECT pg_advisory_lock(%s)", (RELAY_LOCK,))
         client = await broker.connect(nats_url, name="everline-relay")
         try:
-            relay = Relay(pool, LedgerReader(pool), client.jetstream())
+            relay = Relay(pool, LedgerReader(pool), client.jetstream(), alias=alias)
             await relay.start()
             await relay.catch_up()
             async for workspaces in wakeups(dsn):

@@ -10,6 +10,8 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ledger.placement import MAIN
+from ledger.postgres.migrate import check_schema
 from ledger.proof_errors import SignerFailed
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, Signer, SignerCommand
@@ -27,14 +29,23 @@ def main(settings: SealerSettings) -> None:
 
 
 async def run(settings: SealerSettings) -> None:
-    async with worker.connections(settings.dsn) as pool:
-        once = partial(_seal_until_lost, settings, pool)
-        await worker.again_and_again("sealer", once, away=(*worker.AWAY, SignerFailed))
+    await worker.on_each(settings.aliases(), partial(_seal, settings))
 
 
-async def _seal_until_lost(settings: SealerSettings, pool: AsyncConnectionPool[Any]) -> None:
+async def _seal(settings: SealerSettings, alias: str, dsn: str) -> None:
+    """One PostgreSQL's ledgers, for ever. Each has a log and a name of its own."""
+    name = settings.deployment_name
+    if name is not None and alias != MAIN:
+        name = f"{name}-{alias}"
+    async with worker.connections(dsn) as pool:
+        once = partial(_seal_until_lost, settings, pool, name)
+        await worker.again_and_again(f"sealer {alias}", once, away=(*worker.AWAY, SignerFailed))
+
+
+async def _seal_until_lost(settings: SealerSettings, pool: AsyncConnectionPool[Any], name: str | None) -> None:
     """Works while PostgreSQL and the signer are there; raises what was lost."""
-    sealer = Sealer(pool, signer(settings), name=settings.deployment_name)
+    await check_schema(pool)
+    sealer = Sealer(pool, signer(settings), name=name)
     await sealer.start()
     while True:
         await sealer.seal()

@@ -13,6 +13,8 @@ from typing import Annotated, Any, TypeVar
 
 import msgspec
 
+from ledger.placement import parse_dsns
+
 PORT = 8237
 PREFIX = "EVERLINE_"
 
@@ -27,22 +29,43 @@ class SupervisorSettings:
 
     data_dir: Path
     port: int = PORT
+    wal_archive: Path | None = None
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For `migrate`: the only program that may change the schema, and that makes the first master key."""
+    """For `migrate`: the only program that may change the schema, and that makes the first master key. `owner_dsns` are
+    the PostgreSQLs beside the home, by alias."""
 
     owner_dsn: str
+    owner_dsns: str = ""
+    owner_dsns_file: Path | None = None
     keys: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The owner's DSN of every PostgreSQL by its alias, the home first."""
+        return parse_dsns(self.owner_dsn, self.owner_dsns, file=self.owner_dsns_file)
 
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For the relay, the projector and the bootstrap, which connect as the role that cannot change history."""
+    """For the relay, the projector and the bootstrap, which connect as the role that cannot change history. `dsns` are
+    the PostgreSQLs beside the home, by alias."""
 
     dsn: str
+    dsns: str = ""
+    dsns_file: Path | None = None
     nats_url: str | None = None
     keys: Path | None = None
     data_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases()
+
+    def aliases(self) -> Mapping[str, str]:
+        """The DSN of every PostgreSQL by its alias, the home first."""
+        return parse_dsns(self.dsn, self.dsns, file=self.dsns_file)
 
 
 class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
@@ -58,13 +81,46 @@ class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     start only: others know the deployment by it."""
 
     dsn: str
+    dsns: str = ""
+    dsns_file: Path | None = None
     signer_key: Path | None = None
     signer_command: str | None = None
-    deployment_name: Annotated[str, msgspec.Meta(pattern=r"^[^\s+]{1,100}$")] | None = None
+    deployment_name: Annotated[str, msgspec.Meta(pattern=r"^[^\s+]{1,60}$")] | None = None
     seal_seconds: Annotated[float, msgspec.Meta(ge=0.05, le=3600)] = 1.0
 
+    def __post_init__(self) -> None:
+        self.aliases()
 
-Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, ArchiveSettings)
+    def aliases(self) -> Mapping[str, str]:
+        """As for the workers."""
+        return parse_dsns(self.dsn, self.dsns, file=self.dsns_file)
+
+
+class PlacementSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For the commands on placements. Without a DSN of the home, it is the embedded one of a data directory; the
+    owner's are needed only to delete."""
+
+    dsn: str | None = None
+    dsns: str = ""
+    dsns_file: Path | None = None
+    owner_dsn: str | None = None
+    owner_dsns: str = ""
+    owner_dsns_file: Path | None = None
+
+    def __post_init__(self) -> None:
+        self.aliases("")
+        self.owners("")
+
+    def aliases(self, embedded_dsn: str) -> Mapping[str, str]:
+        """As for the workers."""
+        return parse_dsns(self.dsn or embedded_dsn, self.dsns, file=self.dsns_file)
+
+    def owners(self, embedded_dsn: str) -> Mapping[str, str]:
+        """As for the migrations."""
+        return parse_dsns(self.owner_dsn or embedded_dsn, self.owner_dsns, file=self.owner_dsns_file)
+
+
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, PlacementSettings, ArchiveSettings)
 
 
 def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:

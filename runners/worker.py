@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +20,18 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from ledger.archive.errors import ArchiveStoreUnusable
 from ledger.erasure import MasterKey
+from ledger.errors import SchemaNewer, SchemaOlder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
-AWAY = (psycopg.OperationalError, PoolTimeout, OSError, TimeoutError, ArchiveStoreUnusable)
-"""What a dependency that is away raises: worth another try, for ever."""
+AWAY = (
+    *(psycopg.OperationalError, PoolTimeout, OSError, TimeoutError),
+    *(SchemaOlder, SchemaNewer, ArchiveStoreUnusable),
+)
+"""What a dependency that is away raises, or is there and not migrated yet: worth another try, for ever."""
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +61,14 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
         log.info("worker.stopped")
 
 
+async def on_each(aliases: Mapping[str, str], work: Callable[[str, str], Coroutine[Any, Any, None]]) -> None:
+    """Does the work (for an alias and its DSN) on every PostgreSQL at once. One that is away delays no other; a broken
+    invariant on one ends all."""
+    async with asyncio.TaskGroup() as group:
+        for alias, dsn in aliases.items():
+            group.create_task(work(alias, dsn), name=alias)
+
+
 async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, away: tuple[type[Exception], ...]) -> None:
     """Starts the work anew whenever a dependency goes away."""
     while True:
@@ -72,14 +84,30 @@ def master_key(keys: Path | None) -> MasterKey | None:
     return MasterKey.read(keys) if keys else None
 
 
+async def until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
+    """Runs them together until the first ends, ends the others, and raises what it raised."""
+    tasks = [asyncio.ensure_future(each) for each in work]
+    try:
+        ended, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in ended:
+        task.result()
+
+
 @asynccontextmanager
-async def connections(dsn: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
+async def connections(
+    dsn: str, *, size_max: int = POOL_SIZE_MAX, wait_seconds_max: float = 30.0
+) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """The worker's pool: few connections, each autocommit, times in UTC."""
     pool = AsyncConnectionPool[Any](
         dsn,
         open=False,
         min_size=1,
-        max_size=POOL_SIZE_MAX,
+        max_size=size_max,
+        timeout=wait_seconds_max,
         kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
         check=AsyncConnectionPool.check_connection,
     )

@@ -28,6 +28,13 @@ def postgres(servers_root: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="session")
+def eu(servers_root: Path) -> Iterator[PostgresServer]:
+    """Another PostgreSQL, for what is placed elsewhere."""
+    with postgres_in(servers_root / "eu") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
 def nats_url(servers_root: Path) -> Iterator[str]:
     """The session's nats-server with JetStream. Streams are shared: name yours after your workspace."""
     with nats_in(servers_root) as (url, _server):

@@ -37,6 +37,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("up", "Start the system on this machine.", _module("up")),
         Entry("down", "Stop it; nothing is lost.", _module("down")),
         Entry("status", "What runs, since when, where.", _module("status")),
+        Entry("backup", "Copy the ledger while it runs: create, list, verify.", _module("backup")),
+        Entry("restore", "Bring a backup into an empty deployment.", _module("restore")),
     ),
     "Entities (each has list, show, history)": tuple(Entry(noun.name, noun.help, _module(noun.name)) for noun in NOUNS),
     "History": (
@@ -46,12 +48,14 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("rollback", "Plan, apply and list rollbacks.", _module("rollback")),
         Entry("erase", "Forget a person, at every moment of the past too.", _module("erase")),
         Entry("replay", "Prove that the query tables follow from the ledger.", _module("replay")),
+        Entry("projection", "How far the query tables are: list, show, rebuild.", _module("projection")),
     ),
     "This machine": (
         Entry("context", "Which server and workspace the commands talk to.", _module("context")),
         Entry("sync", "Send what was recorded while the server was away.", _module("sync")),
         Entry("whoami", "As whom the server records what you do.", _module("whoami")),
         Entry("info", "Version, server and workspaces.", _module("info")),
+        Entry("placement", "The PostgreSQLs that workspaces live on: list, drop.", _module("placement")),
         Entry("completion", "Completion for your shell: show, install.", _module("completion")),
     ),
 }

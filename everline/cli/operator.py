@@ -17,7 +17,7 @@ NO_FLAGS: Mapping[str, bool] = {}
 
 def become_operator(
     verb: str,
-    *,
+    *arguments: str,
     data_dir: Path | None,
     port: int | None = None,
     options: Mapping[str, str] = NO_OPTIONS,
@@ -26,10 +26,10 @@ def become_operator(
     """Replace this process: signals, the terminal and the exit code are then the operator's own."""
     given = {"--data-dir": data_dir, "--port": port, **options}
     words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    arguments = operator_command(verb, *words, *(flag for flag, is_set in flags.items() if is_set))
+    command = operator_command(verb, *arguments, *words, *(flag for flag, is_set in flags.items() if is_set))
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execv(arguments[0], arguments)  # noqa: S606  the same interpreter, arguments built here
+    os.execv(command[0], command)  # noqa: S606  the same interpreter, arguments built here
 
 
 def operator_command(*words: str) -> list[str]:

@@ -56,9 +56,9 @@ class Session:
         target = self.client.place.path(*path.split("/"))
         return self.client.send(Call("GET", target, dict, calls.present(params or {}), repeatable=True))
 
-    def get_root(self, path: str) -> Row:
+    def get_root(self, path: str, params: Mapping[str, Any] | None = None) -> Row:
         """A document of the whole server, such as `info`."""
-        return self.client.send(Call("GET", f"/v1/{path}", dict, repeatable=True))
+        return self.client.send(Call("GET", f"/v1/{path}", dict, calls.present(params or {}), repeatable=True))
 
     def post(self, path: str, body: Mapping[str, Any]) -> Row:
         """The answer to what is asked of or done to the workspace without being one command."""

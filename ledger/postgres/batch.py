@@ -55,8 +55,8 @@ async def lock_and_read(
     found = await probed.fetchall()
     (now,) = (at for what, *_, at in found if what == "clock")
     ledgers = {
-        workspace_id: Ledger(position=position, clock=clock, frontier=frontier, now=now)
-        for workspace_id, position, clock, frontier in await locked.fetchall()
+        workspace_id: Ledger(position=position, clock=clock, frontier=frontier, presence=presence, now=now)
+        for workspace_id, position, clock, frontier, presence in await locked.fetchall()
     }
     for what, workspace_id, id_, kind, key, version, _ in found:
         match what:
@@ -125,7 +125,7 @@ def _placeholders(types: Sequence[type[Array[Any]]]) -> str:
 
 
 LOCK_HEADS = """
-SELECT workspace_id, position, nullif(clock, '-infinity'), frontier FROM ledger.heads
+SELECT workspace_id, position, nullif(clock, '-infinity'), frontier, presence FROM ledger.heads
 WHERE workspace_id = ANY(%s) ORDER BY workspace_id FOR UPDATE
 """
 PROBE = """

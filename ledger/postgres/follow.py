@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 async def follow(
     reader: LedgerReader, workspace_id: UUID, *, after: Position, woken: AsyncIterator[set[UUID]]
 ) -> AsyncIterator[list[RecordedEvent]]:
-    """One workspace's events after a position, for ever, straight from PostgreSQL: for streams to clients."""
+    """One workspace's events after a position, for ever, straight from PostgreSQL: for streams to clients.
+
+    Raises WorkspaceElsewhere when the workspace has moved away.
+    """
     async for workspaces in woken:
         if workspaces and workspace_id not in workspaces:
             continue
-        while events := await reader.read(workspace_id, after=after, limit=READ_LIMIT_MAX):
+        while after < (await reader.head(workspace_id)).position:
+            events = await reader.read(workspace_id, after=after, limit=READ_LIMIT_MAX)
             after = events[-1].position
             yield events

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 from psycopg import sql
 
-from ledger.errors import PostgresOlder, SchemaNewer
+from ledger.errors import PostgresOlder, SchemaNewer, SchemaOlder
 from ledger.upcasters import check_chains
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from psycopg_pool import AsyncConnectionPool
 
 APP_ROLE = "everline_app"
 POSTGRES_MAJOR_MIN = 17
@@ -63,6 +65,21 @@ def migrate(owner_dsn: str) -> None:
                     connection.execute(
                         "INSERT INTO public.everline_schema (version, name) VALUES (%s, %s)", (number, name)
                     )
+
+
+async def check_schema(pool: AsyncConnectionPool[Any]) -> None:
+    """Raises SchemaOlder or SchemaNewer unless the database is at this program's schema."""
+    known = max(number for number, _, _ in migrations())
+    async with pool.connection() as connection:
+        try:
+            cursor = await connection.execute("SELECT max(version) FROM public.everline_schema")
+            found = (await cursor.fetchone() or (0,))[0] or 0
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InsufficientPrivilege):
+            found = 0  # never migrated, or by a program from before anybody could ask
+    if found > known:
+        raise SchemaNewer(found=found, known=known)
+    if found < known:
+        raise SchemaOlder(found=found, known=known)
 
 
 def _create_role(connection: psycopg.Connection[tuple[object, ...]]) -> None:

@@ -13,7 +13,7 @@ from ledger.archive.reading import ArchivedEvents
 from ledger.codec import decode_data
 from ledger.envelope import Envelope, RecordedEvent
 from ledger.erasure import Seal
-from ledger.errors import PositionBeyondHead
+from ledger.errors import PositionBeyondHead, WorkspaceElsewhere
 from ledger.personal import is_personal
 from ledger.postgres.subject_keys import SubjectKeys
 from ledger.values import Position, StreamId, Version
@@ -30,6 +30,9 @@ READ_LIMIT_MAX = 5_000
 STREAM_PAGE = 2_000
 KEY_END = "\U0010ffff"
 """Sorts after every character of a claim key: prefix + KEY_END is the end of a prefix's range."""
+
+READABLE = frozenset({"here", "leaving"})
+"""Where a ledger can be read (`ledger.heads`): until the end of a move that is its old place."""
 
 COLUMNS = """workspace_id, position, stream_kind, stream_id, version, event_id, type, schema, data, actor,
     command_id, correlation_id, causation_id, occurred_at, recorded_at, leaf_hash"""
@@ -66,17 +69,25 @@ class LedgerReader:
         self.archived = ArchivedEvents(pool)
 
     async def head(self, workspace_id: UUID) -> Head:
-        """The head of a ledger; position 0 for one without events."""
+        """The head of a ledger; position 0 for one without events. Raises WorkspaceElsewhere where a move has left
+        it, or has not yet arrived."""
         rows = await self._rows(
-            "SELECT position, nullif(clock, '-infinity'), frontier FROM ledger.heads WHERE workspace_id = %s",
+            "SELECT presence, position, nullif(clock, '-infinity'), frontier FROM ledger.heads WHERE workspace_id = %s",
             workspace_id,
         )
-        return Head(*rows[0]) if rows else Head(0, None, b"")
+        if not rows:
+            return Head(0, None, b"")
+        presence, *head = rows[0]
+        if presence not in READABLE:
+            raise WorkspaceElsewhere(workspace_id, presence=presence)
+        return Head(*head)
 
     async def heads(self, workspaces: set[UUID] | None = None) -> dict[UUID, Position]:
-        """The last position of these ledgers, or of every one on this PostgreSQL."""
+        """The last position of these ledgers, or of every one that lives on this PostgreSQL."""
         rows = await self._rows(
-            "SELECT workspace_id, position FROM ledger.heads WHERE %s::uuid[] IS NULL OR workspace_id = ANY(%s)",
+            "SELECT workspace_id, position FROM ledger.heads WHERE presence = ANY(%s)"
+            " AND (%s::uuid[] IS NULL OR workspace_id = ANY(%s))",
+            list(READABLE),
             *[None if workspaces is None else list(workspaces)] * 2,
         )
         return {row[0]: row[1] for row in rows}
@@ -155,7 +166,8 @@ class LedgerReader:
         """The last position recorded at or before `at`, the same for ever.
 
         For a time after the newest event the head's clock is advanced to it under the head's lock: what commits
-        later gets a later time, even if the machine's clock steps backwards. Raises PositionBeyondHead for the future.
+        later gets a later time, even if the machine's clock steps backwards. Raises PositionBeyondHead for the future,
+        and WorkspaceElsewhere where the ledger takes no events: its clock goes on at another place.
         """
         position = await self._position_in_log(workspace_id, at)
         return await self.archived.position_at(workspace_id, at) if position is None else position
@@ -164,19 +176,24 @@ class LedgerReader:
         """None for a time that is older than something that was archived."""
         async with self._pool.connection() as connection, connection.transaction():
             cursor = await connection.execute(
-                "SELECT clock >= %s, position FROM ledger.heads WHERE workspace_id = %s", (at, workspace_id)
+                "SELECT clock >= %s, position, presence FROM ledger.heads WHERE workspace_id = %s", (at, workspace_id)
             )
             row = await cursor.fetchone()
             if row is None:
                 return await _nothing_yet(connection, at)
+            if row[2] not in READABLE:
+                raise WorkspaceElsewhere(workspace_id, presence=row[2])
             if row[0]:
                 return await _position_at(connection, workspace_id, at)
             cursor = await connection.execute("SELECT %s <= clock_timestamp()", (at,))
             if not (await cursor.fetchone() or (False,))[0]:
                 raise PositionBeyondHead(at.isoformat(), head=row[1])
-            await connection.execute(
-                "UPDATE ledger.heads SET clock = greatest(clock, %s) WHERE workspace_id = %s", (at, workspace_id)
+            cursor = await connection.execute(
+                "UPDATE ledger.heads SET clock = greatest(clock, %s) WHERE workspace_id = %s AND presence = 'here'",
+                (at, workspace_id),
             )
+            if cursor.rowcount == 0:
+                raise WorkspaceElsewhere(workspace_id, presence="leaving")
             return await _position_at(connection, workspace_id, at)
 
     async def time_of(self, workspace_id: UUID, position: Position) -> datetime | None:
@@ -244,7 +261,9 @@ class LedgerReader:
         return {row[0]: row[1] for row in rows}
 
     async def recorded_commands(self, workspace_id: UUID, ids: Sequence[UUID]) -> dict[UUID, RecordedCommand]:
-        """Those of the commands that the ledger has."""
+        """Those of the commands that the ledger has. Raises WorkspaceElsewhere: what an old place has not recorded
+        says nothing, and nothing may be refused by what it knows."""
+        await self.head(workspace_id)
         rows = await self._rows(
             "SELECT command_id, request_hash, first_position, last_position, stream_kind, stream_id"
             " FROM ledger.commands WHERE workspace_id = %s AND command_id = ANY(%s)",

@@ -54,9 +54,12 @@ class Seals:
         cursor = await self._connection.execute("SELECT pg_try_advisory_xact_lock(%s)", (SEALER_LOCK,))
         return bool((await cursor.fetchone() or (False,))[0])
 
-    async def heads(self) -> dict[UUID, Position]:
-        """Every ledger's last position."""
-        cursor = await self._connection.execute("SELECT workspace_id, position FROM ledger.heads", binary=True)
+    async def heads(self) -> dict[UUID, Position | None]:
+        """Every ledger's last position; None for one that is not here, because it was moved away, or not yet."""
+        cursor = await self._connection.execute(
+            "SELECT workspace_id, CASE WHEN presence IN ('here', 'leaving') THEN position END FROM ledger.heads",
+            binary=True,
+        )
         return {row[0]: row[1] for row in await cursor.fetchall()}
 
     async def signed(self) -> dict[UUID, tuple[int, bytes]]:

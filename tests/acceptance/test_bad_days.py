@@ -59,6 +59,7 @@ class Writers:
     def __init__(self, url: str) -> None:
         self._commands = f"{url}/v1/workspaces/default/commands/register-pipeline"
         self._stop = threading.Event()
+        self._is_lost = False
         self.acknowledged: dict[UUID, dict[str, Any]] = {}
         self.failures: list[str] = []
         self._threads = [threading.Thread(target=self._write, args=(number,)) for number in range(WRITERS)]
@@ -79,6 +80,11 @@ class Writers:
         target = len(self.acknowledged) + count
         eventually(lambda: len(self.acknowledged) >= target or bool(self.failures), seconds_max=60)
 
+    def give_up(self) -> None:
+        """The server is gone for good: what is not acknowledged yet never will be."""
+        self._stop.set()
+        self._is_lost = True
+
     def _write(self, number: int) -> None:
         with httpx2.Client(timeout=10) as client:
             turn = 0
@@ -89,7 +95,7 @@ class Writers:
     def _write_one(self, client: httpx2.Client, name: str) -> None:
         command_id = uuid4()
         deadline = time.monotonic() + WRITER_SECONDS_MAX
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and not self._is_lost:
             try:
                 answer = client.post(self._commands, json={"name": name}, headers={"Idempotency-Key": str(command_id)})
             except httpx2.TransportError:

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.conftest import COMMAND_SECONDS_MAX, Everline
+from tests.support.waiting import eventually
 
 HANGING_SECONDS_MAX = 20
 """Far above the second that the server gets and the start of a process, far below the client's own patience."""
@@ -331,3 +332,15 @@ def test_a_reader_that_goes_away_is_no_traceback(everline: Everline) -> None:
         ["/bin/sh", "-c", script], capture_output=True, text=True, check=False, env=everline.environment, timeout=60
     )
     assert "Traceback" not in done.stderr
+
+
+def test_the_query_tables_are_shown_and_rebuilt(everline: Everline, model: str) -> None:
+    (row,) = [row for row in everline.json("projection", "list")["items"] if row["workspace"] == "default"]
+    assert row["state"] in {"live", "rebuilding"}
+    assert "default\tlive" in everline.run("projection", "list").stdout
+    assert everline.json("projection", "show")["position"] >= row["position"]
+    assert everline.problem("projection", "rebuild", "nonsense", code=6)["code"] == "unknown_projection"
+    everline.problem("projection", "show", "-w", fresh("nowhere"), code=6)
+    assert "tags" in everline.run("projection", "rebuild", "tag").stdout
+    eventually(lambda: everline.json("projection", "show")["state"] == "live")
+    assert everline.json("replay", "--verify")["equal"]

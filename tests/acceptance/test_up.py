@@ -78,6 +78,13 @@ def test_the_table_names_every_component(everline: Everline) -> None:
     assert all(name in shown.stdout for name in COMPONENTS)
 
 
+def test_the_status_says_how_far_the_query_tables_are(everline: Everline) -> None:
+    projections = everline.status()["projections"]
+
+    assert {row["workspace"]: row["state"] for row in projections["items"]} == {"control": "live", "default": "live"}
+    assert "QUERY TABLES" in everline.run("status").stdout
+
+
 @pytest.mark.parametrize("detach", [[], ["--detach"]])
 def test_a_second_up_says_what_runs(everline: Everline, detach: list[str]) -> None:
     pid = everline.pid("supervisor")

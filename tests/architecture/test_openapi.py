@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from openapi_spec_validator import validate
 
-from commands.registry import command_types
+from commands.registry import public_command_types
 from gateway.app import ROUTES
 from gateway.openapi import document
 from gateway.problems import STATUS_BY_CODE
@@ -47,7 +47,7 @@ def test_operation_ids_are_unique_names() -> None:
 
 def test_every_command_has_its_own_path_and_schema() -> None:
     paths = document()["paths"]
-    for name in command_types():
+    for name in public_command_types():
         operation = paths[f"/v1/workspaces/{{workspace}}/commands/{name}"]["post"]
         body = resolved(operation["requestBody"]["content"]["application/json"]["schema"])
         assert body["additionalProperties"] is False

@@ -35,6 +35,7 @@ from ledger.postgres import archives
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, make_key_file
 from ledger.values import CONTROL_WORKSPACE, StreamId
+from projections import orders
 from projections.compare import verify
 from projections.moments import When
 from projections.projector import Projector
@@ -43,8 +44,9 @@ from projections.rebuild import rebuild
 from runners import archive as program
 from runners.errors import NoSuchWorkspace
 from runners.settings import ArchiveSettings
+from tests.support.backups import backed_up, contents, restored
 from tests.support.handling import Handling, open_handling
-from tests.support.servers import Database
+from tests.support.servers import Database, PostgresServer
 
 WORKSPACE = "team"
 CHANGES = 12
@@ -110,9 +112,8 @@ async def test_every_read_finds_what_was_archived(team: Team) -> None:
     assert await team.reader.rows_between(team.id, after=0, until=20) == stored
     compared = await verify(team.pool, team.reader, team.id)
     assert (compared.equal, compared.events) == (True, CHANGES)
-    with psycopg.connect(team.database.owner_dsn, autocommit=True) as owner:
-        owner.execute("UPDATE projections.checkpoints SET version = 'older' WHERE workspace_id = %s", (team.id,))
-    await rebuild(team.pool, team.reader, team.id)
+    await orders.order_rebuild(team.pool, team.id, projection=None, ordered_by="test")
+    assert await rebuild(team.pool, team.reader, team.id) == CHANGES
     assert (await verify(team.pool, team.reader, team.id)).equal
     assert (made.first_position, made.last_position) == (1, 8)
 
@@ -250,6 +251,26 @@ async def test_nothing_leaves_the_log_but_a_recorded_archive(team: Team) -> None
         with psycopg.connect(dsn) as connection, pytest.raises(psycopg.Error):
             connection.execute(statement.encode())
     assert len(team.log()) == CHANGES - 4
+
+
+async def test_a_backup_holds_archived_positions_too(team: Team, postgres: PostgresServer, tmp_path: Path) -> None:
+    """Also the first one, made when they had left the log already; a restored ledger holds them itself."""
+    stored = team.log()
+    await team.archive(9)
+    for number in (1, 2):
+        await asyncio.to_thread(backed_up, team.database, tmp_path / "backup")
+        empty = postgres.create_database()
+        await asyncio.to_thread(restored, tmp_path / "backup", empty, number=number)
+        with psycopg.connect(empty.owner_dsn) as owner:
+            rows = owner.execute(
+                "SELECT * FROM ledger.events WHERE workspace_id = %s ORDER BY position", (team.id,), binary=True
+            ).fetchall()
+        assert rows[:CHANGES] == stored
+        assert await asyncio.to_thread(contents, empty, team.id, until=CHANGES) == {
+            **await asyncio.to_thread(contents, team.database, team.id, until=CHANGES),
+            "events": (await asyncio.to_thread(contents, empty, team.id, until=CHANGES))["events"],
+        }
+        postgres.drop_database(empty.name)
 
 
 async def test_readers_never_see_a_hole_while_positions_leave_and_come_back(team: Team) -> None:

@@ -4,8 +4,10 @@ nothing but an erasure ends a key."""
 from __future__ import annotations
 
 import asyncio
+import gzip
 from collections.abc import AsyncIterator
 from hashlib import sha256
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -21,6 +23,7 @@ from ledger.events.person import PersonErased, PersonRegistered, PersonUpdated
 from ledger.personal import ERASED
 from ledger.subscription import Subscription
 from ledger.values import CONTROL_WORKSPACE, StreamId, new_id
+from projections import orders
 from projections.compare import verify
 from projections.errors import ProjectionBehind
 from projections.moments import When
@@ -29,10 +32,11 @@ from projections.query import Queries
 from projections.rebuild import rebuild
 from runners import relay
 from runners.settings import WorkerSettings
+from tests.support.backups import backed_up, restored
 from tests.support.handling import Handling, open_handling
-from tests.support.ledgers import open_ledger
+from tests.support.ledgers import MASTER_KEY, open_ledger
 from tests.support.people import EMAIL, HANDLE, NAME, NEW_NAME, everything_in, register, registration, traces_in
-from tests.support.servers import Database
+from tests.support.servers import Database, PostgresServer
 from tests.support.waiting import eventually
 
 FOLLOW_SECONDS = 15
@@ -131,8 +135,8 @@ async def test_a_rebuild_that_began_before_the_erasure_ends_without_the_person(
     """The rebuild reads the person while the key is there, and the erasure with its last events."""
     await register(control)
     await projector.catch_up(CONTROL_WORKSPACE)
+    await orders.order_rebuild(control.ledger.pool, CONTROL_WORKSPACE, projection=None, ordered_by="test")
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        owner.execute("UPDATE projections.checkpoints SET version = 'older'")
         async with control.ledger.pool.connection() as blocking, blocking.transaction():
             await blocking.execute("SELECT FROM projections.checkpoints FOR UPDATE")
             rebuilding = asyncio.create_task(rebuild(control.ledger.pool, control.ledger.reader, CONTROL_WORKSPACE))
@@ -233,6 +237,39 @@ async def test_only_an_erasure_ends_a_key(control: Handling, database: Database,
         with psycopg.connect(database.owner_dsn) as owner, pytest.raises(psycopg.errors.IntegrityConstraintViolation):
             owner.execute(statement.encode())
     assert (await control.ledger.reader.read(CONTROL_WORKSPACE, after=0))[1].event == PersonUpdated(name=NEW_NAME)
+
+
+async def test_a_restored_backup_knows_those_who_were_not_erased(
+    control: Handling, postgres: PostgresServer, database: Database, tmp_path: Path
+) -> None:
+    await register(control)
+    await control.accept(RegisterPerson(handle="bob", name="Bob"))
+    await control.accept(ERASE)
+    await asyncio.to_thread(backed_up, database, tmp_path)
+    assert traces_in(everything_in(database.owner_dsn) | {"backup": _text_of(tmp_path)}) == {}
+    for to in ((), ("control=2",)):
+        empty = postgres.create_database()
+        if not to:
+            with pytest.raises(MasterKeyMissing):
+                await asyncio.to_thread(restored, tmp_path, empty)
+        await asyncio.to_thread(restored, tmp_path, empty, *to, master_key=MASTER_KEY)
+        async with open_handling(empty.app_dsn, CONTROL_WORKSPACE) as again:
+            events = await again.ledger.reader.read(CONTROL_WORKSPACE, after=0, until=3)
+            names = [getattr(event.event, "name", None) for event in events]
+            assert names[:2] == [ERASED, ERASED], "going back in time does not undo an erasure"
+            bob = await again.answer(UpdatePerson(person="bob", name="Robert"))
+            assert (getattr(bob, "code", "ok"), names[2:]) == (("ok", ["Bob"]) if not to else ("not_found", [None]))
+        postgres.drop_database(empty.name)
+
+
+def _text_of(directory: Path) -> str:
+    """Every file of a backup; those that are packed, unpacked."""
+    found = []
+    for file in directory.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            found.append((gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data).decode(errors="replace"))
+    return "\n".join(found)
 
 
 async def test_a_lost_key_is_no_erasure(control: Handling, database: Database) -> None:

@@ -248,7 +248,7 @@ async def test_info_whoami_and_health(gateway: Gateway) -> None:
     assert [workspace["name"] for workspace in info["workspaces"]] == [WORKSPACE]
     assert (await gateway.client.get("/v1/whoami")).json() == {"actor": info["actor"]}
     assert (await gateway.client.get("/health")).json() == {"status": "alive"}
-    assert (await gateway.client.get("/ready")).json() == {"status": "ready", "lag_events": 0}
+    assert (await gateway.client.get("/ready")).json() == {"status": "ready", "lag_events": 0, "away": []}
     assert "openapi.json" in (await gateway.client.get("/docs")).text
 
 

@@ -11,7 +11,7 @@ from commands.person import RegisterPerson
 from ledger.erasure import MASTER_KEY_FILE, MasterKey
 from ledger.errors import MasterKeyDamaged, MasterKeyMissing, MasterKeyWrong
 from ledger.values import CONTROL_WORKSPACE
-from runners.keys import ensure_master_key
+from runners.master_key import ensure_master_key
 from tests.support.handling import Handling
 from tests.support.ledgers import open_ledger
 from tests.support.servers import Database

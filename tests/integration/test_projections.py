@@ -11,7 +11,7 @@ import pytest
 
 from ledger.events.stack import StackUpdated
 from projections.compare import verify
-from projections.errors import ProjectionBehind, ProjectionGap, ProjectionOutdated, ProjectionStopped
+from projections.errors import ProjectionBehind, ProjectionGap, ProjectionStopped
 from projections.projector import Projector
 from projections.schema import schema_of
 from tests.support.histories import History
@@ -116,21 +116,6 @@ async def test_a_lost_connection_half_way_leaves_nothing_behind(workspace: Proje
     assert await workspace.projector.checkpoint(workspace.workspace_id) == 10
     await workspace.projector.apply(workspace.workspace_id, events[10:])
     assert (await compare(workspace)).equal
-
-
-async def test_tables_of_another_version_are_rebuilt_beside_and_swapped(workspace: Projected) -> None:
-    await workspace.project()
-    await execute(workspace, "UPDATE projections.checkpoints SET version = 'older', position = 3")
-    await execute(workspace, "DROP TABLE {ws}.runs; CREATE SCHEMA {ws}_rebuild; CREATE TABLE {ws}_rebuild.left_over ()")
-    with pytest.raises(ProjectionOutdated):
-        await workspace.queries.list(workspace.workspace_id, "runs")
-    workspace.history.act(5)
-    head = await workspace.record()
-    rivals = [workspace.projector.catch_up(workspace.workspace_id) for _ in range(3)]
-    assert set(await asyncio.gather(*rivals)) == {head}
-    assert (await compare(workspace)).equal
-    assert await schemas(workspace) == {schema_of(workspace.workspace_id)}
-    assert (await workspace.queries.list(workspace.workspace_id, "runs"))["items"]
 
 
 async def test_a_comparison_reports_every_table(workspace: Projected) -> None:

@@ -68,8 +68,7 @@ async def test_the_future_is_refused(ledger: OpenLedger, events: int) -> None:
 def test_migrating_again_changes_nothing_and_a_newer_database_is_refused(database: Database) -> None:
     migrate(database.owner_dsn)
     with psycopg.connect(database.owner_dsn, autocommit=True) as owner:
-        newest = max(number for number, _, _ in migrations())
-        assert owner.execute("SELECT count(*) FROM public.everline_schema").fetchone() == (newest,)
+        assert owner.execute("SELECT count(*) FROM public.everline_schema").fetchone() == (len(list(migrations())),)
         owner.execute("INSERT INTO public.everline_schema (version, name) VALUES (999, 'from the future')")
     with pytest.raises(SchemaNewer, match="999"):
         migrate(database.owner_dsn)

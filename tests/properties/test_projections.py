@@ -11,13 +11,18 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from projections import rebuild
+from projections import replay
 from projections.compare import verify
+from projections.fold import fold
 from projections.query import LIVE, When
-from projections.registry import table
+from projections.registry import table, tables
+from projections.rows import Rows
 from projections.table import Row, node_of, nodes_at
+from projections.versions import closure
+from tests.support.histories import History
 from tests.support.projected import Oracle, Projected, projected
 from tests.support.servers import PostgresServer
+from tests.unit.projections.folding import Folded
 
 few = settings(
     max_examples=8,
@@ -77,10 +82,25 @@ async def test_any_batches_equal_a_replay(
         reached = await base.projector.catch_up(workspace.workspace_id, until=min(head, reached + size))
     await base.projector.catch_up(workspace.workspace_id)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rebuild, "EVENTS_PER_BATCH_MAX", replayed_at_once)
+        patch.setattr(replay, "EVENTS_PER_BATCH_MAX", replayed_at_once)
         for until in (None, int(part * head)):
             compared = await verify(base.ledger.pool, base.ledger.reader, workspace.workspace_id, until=until)
             assert compared.equal, compared.first_difference
+
+
+@given(seed=seeds)
+@settings(max_examples=5, deadline=None)
+def test_tables_that_are_folded_by_themselves_hold_what_they_hold_among_all(seed: int) -> None:
+    """Else a declaration is missing: a projection looks at a table that its columns do not name."""
+    history, versions = History(seed).act(150), Folded()
+    events = [versions.next(stream, event) for stream, event in history.take()]
+    whole = Rows(tables())
+    fold(whole, events)
+    for name in tables():
+        alone = Rows({each: table(each) for each in closure([name])})
+        fold(alone, events)
+        assert alone.inserted(name) == whole.inserted(name), name
+        assert list(alone.closed(name)) == list(whole.closed(name)), name
 
 
 @few

@@ -24,6 +24,7 @@ from ledger.postgres.read import LedgerReader
 from ledger.postgres.subject_keys import SubjectKeys
 from ledger.values import StreamId, derived_id
 
+ALIASES = ("main", "eu", "us")
 WORKSPACE = derived_id("tests", "workspace")
 T = TypeVar("T")
 
@@ -78,7 +79,9 @@ class World:
     working: WorkingSet = field(init=False)
 
     def __post_init__(self) -> None:
-        self.working = WorkingSet(cast("LedgerReader", self.ledger), WORKSPACE, folds=FoldCache(), fresh=True)
+        self.working = WorkingSet(
+            cast("LedgerReader", self.ledger), WORKSPACE, folds=FoldCache(), fresh=True, aliases=ALIASES
+        )
 
     def when(self, *commands: Command) -> Outcome:
         """The outcome of the last command; the ones before it must be accepted."""

@@ -74,6 +74,7 @@ class History:
     pending: list[tuple[StreamId, Event]] = field(default_factory=list)
     entities: dict[str, list[UUID]] = field(default_factory=dict)
     names: dict[UUID, str] = field(default_factory=dict)
+    named: int = 0
     deleted: set[UUID] = field(default_factory=set)
     holders: dict[tuple[UUID, str], UUID] = field(default_factory=dict)
     parents: dict[UUID, UUID] = field(default_factory=dict)
@@ -108,7 +109,9 @@ class History:
         return self.record(kind, id_, event)
 
     def name(self, word: str) -> str:
-        return f"{word}-{len(self.names)}"
+        """Never the same twice, also when an entity is renamed again."""
+        self.named += 1
+        return f"{word}-{self.named}"
 
     def some(self, kind: str, make: Callable[[History], UUID]) -> UUID:
         """One that is not deleted; made if there is none."""

@@ -50,9 +50,9 @@ class Projected:
 
 
 @asynccontextmanager
-async def projected(dsn: str) -> AsyncIterator[Projected]:
+async def projected(dsn: str, *, observers: tuple[Any, ...] = ()) -> AsyncIterator[Projected]:
     """Opened on a database of its own."""
-    async with open_ledger(dsn) as ledger:
+    async with open_ledger(dsn, observers=observers) as ledger:
         projector = Projector(ledger.pool, ledger.reader)
         await projector.start()
         yield Projected(ledger, projector, Queries(ledger.pool, ledger.reader))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
@@ -20,3 +21,14 @@ def eventually(condition: Callable[[], Answer], *, seconds_max: float = 20.0) ->
             return answer
         assert time.monotonic() < deadline, f"not within {seconds_max:.0f} s, the last answer was {answer!r}"
         time.sleep(POLL_SECONDS)
+
+
+async def until(condition: Callable[[], Awaitable[Answer]], *, seconds_max: float = 20.0) -> Answer:
+    """The same for a condition that is awaited."""
+    deadline = time.monotonic() + seconds_max
+    while True:
+        answer = await condition()
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"not within {seconds_max:.0f} s, the last answer was {answer!r}"
+        await asyncio.sleep(POLL_SECONDS)

@@ -25,9 +25,19 @@ def up(
         int | None,
         typer.Option("--port", min=1, max=65535, help="Where the gateway listens; else EVERLINE_PORT or 8237."),
     ] = None,
+    wal_archive: Annotated[
+        Path | None,
+        typer.Option(
+            "--wal-archive",
+            metavar="DIR",
+            help="A directory on another disk that gets every commit before it is acknowledged;"
+            " `everline restore DIR` replays it.",
+        ),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", "-d", help="Return as soon as everything runs in the background.")
     ] = False,
 ) -> None:
     """Start PostgreSQL, NATS, the gateway and the workers; Ctrl-C stops them all. A second `up` says what runs."""
-    become_operator("up", data_dir=data_dir, port=port, flags={"--detach": detach})
+    options = {"--wal-archive": str(wal_archive)} if wal_archive else {}
+    become_operator("up", data_dir=data_dir, port=port, options=options, flags={"--detach": detach})

@@ -6,8 +6,9 @@ import pytest
 
 from ledger.events.registry import aggregates
 from projections.errors import UnknownTable
-from projections.registry import digest, entity_table, projection, table, table_of, tables
+from projections.registry import entity_table, projection, table, table_of, tables
 from projections.table import ANY_OWNER
+from projections.versions import digest
 
 
 @pytest.mark.parametrize("kind", aggregates())

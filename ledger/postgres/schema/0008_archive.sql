@@ -41,23 +41,30 @@ CREATE TRIGGER archives_are_immutable BEFORE UPDATE ON ledger.archives
 CREATE TRIGGER archives_are_kept BEFORE DELETE OR TRUNCATE ON ledger.archives
     FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
 
--- Events may go only as the whole of what a recorded archive holds; the serving role may delete none and record none.
-CREATE FUNCTION ledger.refuse_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Events may go only where a move left them behind (see 0006), or as part of what a recorded archive holds; the serving
+-- role may delete none and record none.
+CREATE FUNCTION ledger.refuse_event_deletion() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF EXISTS (SELECT FROM gone WHERE NOT EXISTS (
-        SELECT FROM ledger.archives a WHERE a.workspace_id = gone.workspace_id AND a.restored_at IS NULL
-        AND gone.position BETWEEN a.first_position AND a.last_position))
-    THEN
-        RAISE EXCEPTION 'history is append-only: DELETE on ledger.events is refused'
-            USING ERRCODE = 'integrity_constraint_violation', HINT = 'append a compensating event instead';
+    IF EXISTS (
+        SELECT FROM deleted
+        WHERE NOT EXISTS (
+            SELECT FROM ledger.heads
+            WHERE heads.workspace_id = deleted.workspace_id AND heads.presence = 'gone'
+        ) AND NOT EXISTS (
+            SELECT FROM ledger.archives
+            WHERE archives.workspace_id = deleted.workspace_id AND archives.restored_at IS NULL
+            AND deleted.position BETWEEN archives.first_position AND archives.last_position
+        )
+    ) THEN
+        RAISE EXCEPTION 'history is append-only: % on %.% is refused', TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation',
+                  HINT = 'append a compensating event instead';
     END IF;
     RETURN NULL;
 END $$;
-DROP TRIGGER events_are_immutable ON ledger.events;
-CREATE TRIGGER events_are_immutable BEFORE UPDATE OR TRUNCATE ON ledger.events
-    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_change();
-CREATE TRIGGER events_are_kept AFTER DELETE ON ledger.events REFERENCING OLD TABLE AS gone
-    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_deletion();
+DROP TRIGGER events_are_kept ON ledger.events;
+CREATE TRIGGER events_are_kept AFTER DELETE ON ledger.events REFERENCING OLD TABLE AS deleted
+    FOR EACH STATEMENT EXECUTE FUNCTION ledger.refuse_event_deletion();
 
 -- As in 0001, among the positions that are here: what is archived counts as before. A time inside an archive is looked
 -- up in its files by the caller.
