@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: demo test check bench api lock clean
+.PHONY: demo test check chaos bench bench-peers api lock clean
 
 demo: $(INSTALLED)
 	$(BIN)/everline demo
@@ -18,8 +18,23 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Breaks a cluster at random and checks it: make chaos SEED=... FAULTS=...
+FAULTS ?= 200
+chaos: $(INSTALLED)
+	$(BIN)/python -m tests.acceptance.chaos --faults $(FAULTS) $(if $(SEED),--seed $(SEED))
+
+# SCALE=small measures less; ROWS=append,http only those sections; BENCH_JSON=FILE also writes the rows as JSON.
 bench: $(INSTALLED)
 	$(BIN)/python -m tests.bench
+
+# The servers and libraries that `make bench` compares with, in an environment of their own; it works without them too.
+bench-peers: .venv-bench/.installed
+
+.venv-bench/.installed: requirements-bench.lock
+	test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-bench/bin/python -m pip install --quiet --require-hashes -r requirements-bench.lock
+	@touch $@
 
 # What the client knows of the server's tables, made from the projections' declarations.
 api: $(INSTALLED)
@@ -30,6 +45,8 @@ lock: $(INSTALLED)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group dev --generate-hashes \
 		--no-emit-index-url --no-header --quiet -o requirements.lock
+	$(BIN)/uv pip compile --group peers --python-version 3.11 --generate-hashes \
+		--no-emit-index-url --no-header --quiet -o requirements-bench.lock
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist

@@ -35,7 +35,7 @@ from ledger.placement import MAIN
 from ledger.values import CONTROL_WORKSPACE, StreamId, Version, new_id, utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from commands.permissions import Permissions
     from ledger.appending import Appended
@@ -175,7 +175,7 @@ class CommandHandler:
             else:
                 answers[index] = outcome
         refused = any(isinstance(answer, Rejection) for answer in answers)
-        if refused and not fresh:
+        if refused and (not fresh or await self._recorded_since(workspace_id, ids, recorded)):
             return None
         if refused and atomic:
             return _aborted(answers)
@@ -185,6 +185,13 @@ class CommandHandler:
             working.remember()
             _answer(answers, decided, appended)
         return [answer for answer in answers if answer is not None]
+
+    async def _recorded_since(
+        self, workspace_id: UUID, ids: Sequence[UUID], recorded: Mapping[UUID, RecordedCommand]
+    ) -> bool:
+        """Whether a twin of one of these commands was recorded after the look for it: what refused the command may be
+        its own effect."""
+        return recorded.keys() != (await self._reader.recorded_commands(workspace_id, ids)).keys()
 
     async def _decide(
         self, working: WorkingSet, sealing: Sealing, submission: Submission, caller: Caller

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
 from uuid import UUID
@@ -73,6 +73,10 @@ def decode(
         return InvalidCommand(name, reason=str(error))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return InvalidCommand(name, reason=f"the body is not JSON: {error}")
+    try:
+        occurred_at = occurred_at and occurred_at.astimezone(UTC)
+    except OverflowError:
+        return InvalidCommand(name, reason="occurred_at is outside of the years 1 to 9999 in UTC")
     return submission(command, command_id=command_id, expected_version=expected_version, occurred_at=occurred_at)
 
 

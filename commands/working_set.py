@@ -158,18 +158,18 @@ class WorkingSet:
 
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
         """(taken, released): how the claims of the changed streams differ from what was loaded."""
-        before: dict[str, StreamId] = {}
-        after: dict[str, StreamId] = {}
+        taken: dict[str, StreamId] = {}
+        released: dict[str, StreamId] = {}
         for stream, fold in self.current.items():
             if fold is self.loaded.get(stream):
                 continue
             old = self.loaded.get(stream, Fold(None, 0)).state
             judge = decider(stream.kind)
-            before |= dict.fromkeys(judge.claims(old) if old is not None else (), stream)
-            after |= dict.fromkeys(judge.claims(fold.state), stream)
-        taken = {self._stored(key): stream for key, stream in sorted(after.items()) if before.get(key) != stream}
-        released = {self._stored(key): stream for key, stream in before.items() if after.get(key) != stream}
-        return taken, released
+            held, holds = judge.claims(old) if old is not None else set(), judge.claims(fold.state)
+            # Stream by stream: what one takes while another of them goes on holding it is for the append to refuse.
+            taken |= dict.fromkeys(map(self._stored, holds - held), stream)
+            released |= dict.fromkeys(map(self._stored, held - holds), stream)
+        return dict(sorted(taken.items())), released
 
     def expected(self) -> dict[StreamId, Version]:
         """The version of every stream that was looked at, unless only its existence mattered and nothing changed it."""

@@ -35,7 +35,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Call(Generic[T]):
-    """One exchange. `moment` calls take `as_of` and `min_position`; `repeatable` ones may be sent again."""
+    """One exchange. `moment` calls take `as_of` and `min_position`; `repeatable` ones may be sent again; the answer
+    to a `raw` one is bytes, as the body is when it is given as bytes."""
 
     method: str
     path: str
@@ -45,6 +46,7 @@ class Call(Generic[T]):
     body: Any = None
     moment: bool = False
     repeatable: bool = False
+    raw: bool = False
 
 
 def written(moment: Moment) -> str:

@@ -27,6 +27,7 @@ WAIT_SECONDS = 0.2
 WAIT_SECONDS_MAX = 2.0
 CONNECT_SECONDS_MAX = 2.0
 ANSWER_SECONDS_MAX = 60.0
+BODY_SHOWN_MAX = 200
 SILENCE_SECONDS_MAX = 45.0
 """A live stream says something at least every 15 seconds."""
 
@@ -74,7 +75,9 @@ def request_of(call: Call[Any], positions: Positions, *, as_of: str) -> dict[str
     elif call.moment and positions.highest:
         params["min_position"] = positions.highest
     request = {"method": call.method, "url": call.path, "params": params, "headers": dict(call.headers)}
-    return request if call.body is None else {**request, "json": call.body}
+    if call.body is None:
+        return request
+    return {**request, "content" if isinstance(call.body, bytes) else "json": call.body}
 
 
 def answer_of(call: Call[T], response: httpx2.Response, positions: Positions) -> T:
@@ -82,7 +85,7 @@ def answer_of(call: Call[T], response: httpx2.Response, positions: Positions) ->
     if response.status_code >= 400:
         raise problem_in(response)
     try:
-        answer = call.decode(response.json())
+        answer = call.decode(response.content if call.raw else response.json())
         position = int(response.headers.get("Everline-Position", 0))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise refused(unexpected(response, f"with something else than expected: {error!r}")) from error
@@ -98,7 +101,7 @@ def problem_in(response: httpx2.Response) -> EverlineError:
     except ValueError:
         known = False
     if not known:
-        problem = unexpected(response, response.reason_phrase)
+        problem = {**unexpected(response, response.reason_phrase), "body": response.text[:BODY_SHOWN_MAX]}
     return refused(
         {**problem, "status": response.status_code}, retry_after=_seconds(response.headers.get("Retry-After"))
     )

@@ -6,11 +6,10 @@ import asyncio
 import gc
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from pathlib import Path
 
 import psycopg
 import structlog
-from psycopg_pool import AsyncConnectionPool
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -29,6 +28,7 @@ from gateway import (
     query_routes,
     rollback_routes,
     stream_routes,
+    witness_routes,
 )
 from gateway.authentication import Authenticator, LocalUser
 from gateway.exchange import Exchange
@@ -43,6 +43,7 @@ from ledger.erasure import MasterKey
 from ledger.errors import LedgerError
 from ledger.placement import MAIN
 from ledger.postgres.append import Appender
+from ledger.postgres.connecting import LOST, Pool, pool_of
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import Waker
@@ -65,6 +66,7 @@ ROUTES = (
     *event_routes.ROUTES,
     *stream_routes.ROUTES,
     *proof_routes.ROUTES,
+    *witness_routes.ROUTES,
     *rollback_routes.ROUTES,
     *projection_routes.ROUTES,
     *query_routes.ROUTES,
@@ -98,7 +100,7 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
             Refused: expected,
             LedgerError: expected,
             ProjectionError: expected,
-            psycopg.OperationalError: expected,
+            **dict.fromkeys(LOST, expected),
             HTTPException: unrouted,
             ClientDisconnect: gone,
         },
@@ -113,7 +115,8 @@ async def running(
 ) -> AsyncIterator[Placements]:
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
     aliases = settings.aliases()
-    shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event())
+    witness_key = None if settings.witness_key is None else Path(settings.witness_key)
+    shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event(), witness_key=witness_key)
     async with AsyncExitStack() as stack:
         everywhere = {
             alias: await stack.enter_async_context(
@@ -209,16 +212,14 @@ async def until_arrived(placements: Placements, services: Services) -> None:
 
 
 @asynccontextmanager
-async def connections(dsn: str) -> AsyncIterator[AsyncConnectionPool[Any]]:
-    """The pool that everything but the appender reads with: autocommit, times in UTC."""
-    pool = AsyncConnectionPool[Any](
+async def connections(dsn: str) -> AsyncIterator[Pool]:
+    """The pool that everything but the appender reads with."""
+    pool = pool_of(
         dsn,
-        open=False,
-        min_size=POOL_SIZE_MIN,
-        max_size=POOL_SIZE_MAX,
-        max_waiting=POOL_WAITING_MAX,
-        timeout=POOL_WAIT_SECONDS_MAX,
-        kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
+        size_max=POOL_SIZE_MAX,
+        wait_seconds_max=POOL_WAIT_SECONDS_MAX,
+        size_min=POOL_SIZE_MIN,
+        waiting_max=POOL_WAITING_MAX,
     )
     await pool.open()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from importlib.metadata import version
 from typing import NamedTuple
 from uuid import UUID
@@ -19,6 +20,7 @@ from gateway.problems import refused
 from gateway.projection_routes import progress_everywhere
 from gateway.services import Services
 from ledger.placement import MAIN
+from ledger.postgres.proofs import ProofReader
 from ledger.values import CONTROL_WORKSPACE, Position
 
 DEFAULT_WORKSPACE = "default"
@@ -85,7 +87,7 @@ async def show_metrics(request: Request) -> Response:
         found = await measured(placements)
         projected, _ = await progress_everywhere(placements)
     except psycopg.OperationalError:
-        found, projected = Measured({}, {"relay": {}}, []), []
+        found, projected = Measured({}, {"relay": {}, "sealer": {}}, [], Counter()), []
     everywhere = placements.everywhere.values()
     text = request.app.state.services.metrics.exposition(
         queue_depth=sum(services.appender.queue_depth for services in everywhere),
@@ -93,6 +95,8 @@ async def show_metrics(request: Request) -> Response:
         heads=found.heads,
         relayed=found.reached["relay"],
         projected=projected,
+        sealed=found.reached["sealer"],
+        seal_refused=found.seal_refused,
     )
     return Response(text, headers={"Content-Type": EXPOSITION_TYPE})
 
@@ -103,17 +107,21 @@ class Measured(NamedTuple):
     heads: dict[UUID, Position]
     reached: dict[str, dict[UUID, Position]]
     away: list[str]
+    seal_refused: Counter[str]
 
 
 async def measured(placements: Placements) -> Measured:
     """Every PostgreSQL is asked at once. Raises what the home raises; one beside it that is away is named."""
-    found = Measured({}, {"relay": {}, "projection": {}}, [])
+    found = Measured({}, {"relay": {}, "projection": {}, "sealer": {}}, [], Counter())
 
     async def ask(services: Services) -> None:
         try:
             found.heads.update(await services.reader.heads())
             found.reached["relay"].update(await services.reader.relayed())
             found.reached["projection"].update(await services.projector.checkpoints())
+            proofs = ProofReader(services.pool)
+            found.reached["sealer"].update(await proofs.sealed())
+            found.seal_refused.update(await proofs.refusals())
         except psycopg.OperationalError:
             if services.alias == MAIN:
                 raise

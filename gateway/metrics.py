@@ -58,7 +58,7 @@ class Metrics:
                 ("workspace",),
                 registry=self.registry,
             )
-            for reader in ("relay", "projection")
+            for reader in ("relay", "projection", "sealer")
         }
         self._projection = {
             name: Gauge(
@@ -73,6 +73,9 @@ class Metrics:
         }
         self._projection_states = Gauge(
             "everline_projections", "Workspaces by what their projection is doing", ("state",), registry=self.registry
+        )
+        self._seal_refused = Gauge(
+            "everline_seal_refused_logs", "Logs that are not sealed, by why", ("code",), registry=self.registry
         )
         self._lag_total = Gauge(
             "everline_lag_events",
@@ -103,19 +106,28 @@ class Metrics:
         heads: Mapping[UUID, int],
         relayed: Mapping[UUID, int],
         projected: Sequence[Progress],
+        sealed: Mapping[UUID, int],
+        seal_refused: Mapping[str, int],
     ) -> bytes:
-        """Everything in Prometheus' text format. `relayed` are the relay's positions."""
+        """Everything in Prometheus' text format. `relayed` and `sealed` are the positions of the relay and the sealer,
+        `seal_refused` how many logs are not sealed, by code."""
         self._queue.set(queue_depth)
         self._streams.set(streams)
         self._show_projected(projected)
-        relay_lags = {workspace: max(0, head - relayed.get(workspace, 0)) for workspace, head in heads.items()}
         projection_lags = {each.workspace_id: each.lag_events for each in projected}
-        for reader, lags in (("relay", relay_lags), ("projection", projection_lags)):
+        for reader, lags in (
+            ("relay", behind(heads, relayed)),
+            ("sealer", behind(heads, sealed)),
+            ("projection", projection_lags),
+        ):
             gauge = self._lag[reader]
             gauge.clear()
             for workspace in sorted(lags, key=lambda key: -lags[key])[:WORKSPACES_SHOWN_MAX]:
                 gauge.labels(str(workspace)).set(lags[workspace])
             self._lag_total.labels(reader).set(sum(lags.values()))
+        self._seal_refused.clear()
+        for code, logs in seal_refused.items():
+            self._seal_refused.labels(code).set(logs)
         return generate_latest(self.registry)
 
     def _show_projected(self, projected: Sequence[Progress]) -> None:
@@ -131,3 +143,8 @@ class Metrics:
                 self._projection["stopped_position"].labels(workspace).set(stop.position)
         for state in State:
             self._projection_states.labels(state).set(sum(each.state is state for each in projected))
+
+
+def behind(heads: Mapping[UUID, int], reached: Mapping[UUID, int]) -> dict[UUID, int]:
+    """How many committed events a reader has not reached, by workspace."""
+    return {workspace: max(0, head - reached.get(workspace, 0)) for workspace, head in heads.items()}

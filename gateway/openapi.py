@@ -19,6 +19,7 @@ from gateway.problems import PROBLEM_TYPE, STATUS_BY_CODE
 from gateway.projection_routes import NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest
 from gateway.query_routes import public_tables
 from gateway.rollback_routes import ApplyRequest, CheckRequest, PlanRequest
+from gateway.witness_routes import Watched, WatchRequest
 from projections.compare import Comparison
 from projections.table import Table
 
@@ -41,6 +42,7 @@ def document() -> JsonObject:
             **command_paths(),
             **ledger_paths(),
             **proof_paths(),
+            **witness_paths(),
             **rollback_paths(),
             **projection_paths(),
             **table_paths(),
@@ -58,7 +60,7 @@ def document() -> JsonObject:
 def struct_schemas() -> JsonObject:
     """The schemas of every message that is a struct."""
     commands = [command for command, _ in public_command_types().values()]
-    others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison]
+    others = [Receipt, Batch, PlanRequest, ApplyRequest, Applied, CheckRequest, Comparison, WatchRequest, Watched]
     others += [NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest]
     _, components = msgspec.json.schema_components([*commands, *others], ref_template=REF_TEMPLATE)
     return dict(components)
@@ -201,6 +203,35 @@ def proof_paths() -> JsonObject:
                 found["responses"]["200"]["content"] = {answer: {"schema": schemas.TEXT}}
             paths[prefix + path] = {"get": found}
     return paths
+
+
+def witness_paths() -> JsonObject:
+    """Watching other deployments."""
+    added = operation(
+        "add_checkpoint",
+        "Witness a checkpoint that extends the last one",
+        tag="witness",
+        takes=[],
+        answer=schemas.TEXT,
+        headers=[],
+        description="C2SP tlog-witness: `old <size>`, proof lines, an empty line, a checkpoint; answers a cosignature.",
+    )
+    added["requestBody"] = {"required": True, "content": {"text/plain": {"schema": schemas.TEXT}}}
+    added["responses"]["200"]["content"] = {"text/plain": {"schema": schemas.TEXT}}
+    watch: JsonObject = {
+        "tag": "witness",
+        "takes": [],
+        "body": schema_of(WatchRequest),
+        "answer": schema_of(Watched),
+        "headers": [],
+    }
+    page: JsonObject = {"tag": "witness", "answer": schemas.ref("WitnessedPage"), "headers": []}
+    return {
+        "/v1/witness/add-checkpoint": {"post": added},
+        "/v1/witness/deployments": {"post": operation("watch_deployment", "Watch a deployment's logs", **watch)},
+        "/v1/witness/checkpoints": get("list_witnessed", "What was seen last", takes=["limit", "cursor"], **page),
+        "/v1/witness/refused": get("list_refused", "Evidence of rewritten histories", takes=["limit"], **page),
+    }
 
 
 def rollback_paths() -> JsonObject:

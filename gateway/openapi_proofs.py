@@ -27,12 +27,30 @@ SCHEMAS: JsonObject = {
     ),
     "ConsistencyProof": schemas.an_object({"from": schemas.NUMBER, "to": schemas.NUMBER, "hashes": HASHES}),
     "Frontier": schemas.an_object({"size": schemas.NUMBER, "hashes": HASHES}),
+    "WitnessedPage": schemas.an_object(
+        {
+            "items": schemas.list_of(
+                schemas.an_object(
+                    {
+                        "origin": schemas.TEXT,
+                        "size": schemas.NUMBER,
+                        "root": HASH,
+                        "note": NOTE,
+                        "at": schemas.TIME,
+                        "code": NULLABLE_TEXT,
+                    }
+                )
+            ),
+            "next": schemas.CURSOR,
+        }
+    ),
     "LogPage": schemas.an_object(
         {
             "items": schemas.list_of(
                 schemas.an_object(
                     {
                         "workspace_id": schemas.UUID,
+                        "is_here": {"type": "boolean", "description": "false when another PostgreSQL has it"},
                         "origin": schemas.TEXT,
                         "position": schemas.NUMBER,
                         "size": schemas.NUMBER,

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import psycopg
-
 from commands.command import Rejection
 from ledger import errors as ledger
 from ledger.archive.errors import ArchiveError
+from ledger.postgres.connecting import LOST
 from ledger.proof_errors import ProofError
 from ledger.values import StreamId
 from projections.errors import ProjectionError
@@ -117,7 +116,13 @@ STATUS_BY_CODE = {
     "not_sealed_yet": 503,
     "tile_truncated": 500,
     "key_malformed": 422,
-    "checkpoint_malformed": 422,
+    "checkpoint_malformed": 400,
+    "log_unknown": 404,
+    "key_conflict": 409,
+    "checkpoint_stale": 409,
+    "checkpoint_forked": 409,
+    "checkpoint_inconsistent": 422,
+    "witness_off": 503,
     "checkpoint_foreign": 422,
     "checkpoint_not_signed": 403,
     # Archives.
@@ -128,6 +133,7 @@ STATUS_BY_CODE = {
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
+    "ledger_disk_full": 503,
     "placement_away": 503,
     "placement_not_configured": 503,
     "workspace_moving": 503,
@@ -153,6 +159,7 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.PositionBeyondHead: "as_of_beyond_head",
     ledger.LedgerBusy: "ledger_busy",
     ledger.LedgerUnavailable: "ledger_unavailable",
+    ledger.LedgerDiskFull: "ledger_disk_full",
     ledger.UnknownEventType: "unknown_event_type",
     ledger.MasterKeyMissing: "master_key_missing",
     ledger.MasterKeyDamaged: "master_key_damaged",
@@ -168,6 +175,7 @@ HINT_BY_CODE = {
     "as_of_beyond_head": "leave as_of away to see the present",
     "ledger_busy": "send the same request again in a moment, with the same Idempotency-Key",
     "ledger_unavailable": "send the same request again, with the same Idempotency-Key: nothing is done twice",
+    "ledger_disk_full": "somebody has to make room; then the same request goes through, with the same Idempotency-Key",
     INTERNAL: "report it with the request id; the gateway's log has the cause",
 }
 
@@ -223,7 +231,7 @@ def from_error(error: Exception) -> Problem | None:
     """The problem for an expected error, or None for a defect."""
     if isinstance(error, Refused):
         return error.problem
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, LOST):
         # Its text names hosts and users: it is for the log, not for the client.
         return Problem(
             "ledger_unavailable",

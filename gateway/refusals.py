@@ -12,6 +12,7 @@ from gateway.answers import problem_answer
 from gateway.problems import Problem, from_error
 from gateway.services import Services
 from ledger.errors import WorkspaceElsewhere
+from ledger.postgres.connecting import LOST
 from ledger.values import Position
 
 NOT_FOUND, METHOD_NOT_ALLOWED, CLIENT_CLOSED, SERVER_ERROR = 404, 405, 499, 500
@@ -30,7 +31,7 @@ async def expected(request: Request, error: Exception) -> Response:
         log.warning("request.refused", code=problem.code, reason=str(error), path=request.url.path)
     else:
         position = await reflected(request, services)
-    if isinstance(error, psycopg.OperationalError):
+    if isinstance(error, LOST):
         await services.forget_broken_connections()
     return problem_answer(problem, request_id=request.state.request_id, position=position)
 

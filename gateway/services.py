@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from psycopg_pool import AsyncConnectionPool
@@ -21,12 +22,13 @@ from projections.query import Queries
 
 class Shared(NamedTuple):
     """What a gateway has once. `checking` admits one replay check at a time; `stopping` is set when the program ends,
-    so that open streams end too."""
+    so that open streams end too; `witness_key` cosigns other deployments' checkpoints, never our own."""
 
     authenticator: Authenticator
     metrics: Metrics
     checking: asyncio.Lock
     stopping: asyncio.Event
+    witness_key: Path | None
 
 
 class Services(NamedTuple):
@@ -46,6 +48,7 @@ class Services(NamedTuple):
     metrics: Metrics
     checking: asyncio.Lock
     stopping: asyncio.Event
+    witness_key: Path | None
 
     async def forget_broken_connections(self) -> None:
         """After an outage: one failed request replaces every dead connection, not only the one that it met."""

@@ -23,8 +23,8 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, the home and those beside it, where to listen, and which directory holds the personal keys
-    `actor` is the person who stands on events, instead of the user who runs the gateway."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, the key that cosigns what others show, and
+    where the key to personal data lies. `actor` is the person who stands on events, instead of the gateway's user."""
 
     dsn: Annotated[str, Meta(min_length=1)]
     dsns: str = ""
@@ -33,6 +33,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variabl
     actor: Annotated[str, Meta(pattern=PERSON)] | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
+    witness_key: Annotated[str, Meta(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         self.aliases()

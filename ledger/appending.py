@@ -5,7 +5,7 @@ A unit is a list of commands whose events enter the ledger together or not at al
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
@@ -164,6 +164,8 @@ class Ledger:
 
     def _record(self, unit: Unit, command: CommandToAppend) -> tuple[Position, Position]:
         first = self.position + 1
+        # What is read back is in UTC: the leaf has to cover those very bytes.
+        command = command._replace(occurred_at=command.occurred_at.astimezone(UTC))
         for event in command.events:
             self._record_event(unit, command, event)
         target = command.target

@@ -28,6 +28,7 @@ STREAM_AGE_SECONDS_MAX = 24 * 3600
 STREAM_BYTES_MAX = 1 << 30
 DUPLICATE_WINDOW_SECONDS = 120
 CONNECT_TIMEOUT_SECONDS = 2
+CONNECT_RETRY_SECONDS = 0.2
 CLOSE_TIMEOUT_SECONDS = 1
 LEAF_HEADER = "Everline-Leaf"
 MESSAGE_ID_HEADER = "Nats-Msg-Id"
@@ -58,16 +59,20 @@ def message_id(workspace_id: UUID, *, epoch: int, position: Position) -> str:
     return f"{workspace_id.hex}:{epoch}:{position}"
 
 
-async def connect(url: str, *, name: str) -> Client:
-    """One connection, which ends when it is lost: whoever uses it starts again and looks at what it missed.
+async def connect(urls: str, *, name: str) -> Client:
+    """One connection to one server of the list (separated by commas), in no particular order; it ends when it is lost:
+    whoever uses it starts again and looks at what it missed.
 
     Raises nats errors, OSError and TimeoutError.
     """
     return await nats.connect(
-        url,
+        [url.strip() for url in urls.split(",")],
         name=name,
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         allow_reconnect=False,
+        # Each server twice, then whoever wants the connection is told: the library's default is two minutes.
+        max_reconnect_attempts=1,
+        reconnect_time_wait=CONNECT_RETRY_SECONDS,
         error_cb=_told_where_it_was_made,
     )
 
@@ -83,10 +88,19 @@ async def _told_where_it_was_made(error: Exception) -> None:
     """Every failed call raises where it was made; the library's default would print the same again."""
 
 
-async def ensure_stream(jetstream: JetStreamContext, *, alias: str) -> bool:
-    """Creates the stream if it is not there. True if it was created, so that its past has to be told again."""
+async def drop_stream(jetstream: JetStreamContext, *, alias: str) -> None:
+    """Gives up a stream that takes nothing any more, as one that met a full disk does; it holds only copies. Where the
+    broker cannot even do that, it is tried again by whoever comes next."""
+    with suppress(NatsError, OSError, TimeoutError):
+        async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+            await jetstream.delete_stream(stream(alias))
+
+
+async def ensure_stream(jetstream: JetStreamContext, *, alias: str, replicas: int = 1) -> bool:
+    """Creates the stream if it is not there, and gives it as many replicas as asked for. True if it was created, so
+    that its past has to be told again."""
     try:
-        await jetstream.stream_info(stream(alias))
+        info = await jetstream.stream_info(stream(alias))
     except NotFoundError:
         await jetstream.add_stream(
             StreamConfig(
@@ -97,7 +111,10 @@ async def ensure_stream(jetstream: JetStreamContext, *, alias: str) -> bool:
                 max_age=STREAM_AGE_SECONDS_MAX,
                 max_bytes=STREAM_BYTES_MAX,
                 duplicate_window=DUPLICATE_WINDOW_SECONDS,
+                num_replicas=replicas,
             )
         )
         return True
+    if info.config.num_replicas != replicas:
+        await jetstream.update_stream(info.config.evolve(num_replicas=replicas))
     return False

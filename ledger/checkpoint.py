@@ -12,9 +12,6 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from ledger.merkle import HASH_BYTES
 from ledger.proof_errors import CheckpointForeign, CheckpointMalformed, CheckpointUnsigned, KeyMalformed
 
@@ -22,6 +19,7 @@ if TYPE_CHECKING:
     from ledger.signing import Signer
 
 ED25519 = 0x01
+COSIGNATURE = 0x04
 PUBLIC_KEY_BYTES = 32
 KEY_ID_BYTES = 4
 SIGNATURES_MAX = 16
@@ -54,6 +52,10 @@ class VerifierKey(NamedTuple):
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether the signature is this key's over the message."""
+        # Loaded when it is used: 10 MiB that most processes which speak of checkpoints never need.
+        from cryptography.exceptions import InvalidSignature
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
         try:
             Ed25519PublicKey.from_public_bytes(self.public_key).verify(signature, message)
         except InvalidSignature:
@@ -113,6 +115,13 @@ def sign(checkpoint: Checkpoint, signer: Signer) -> SignedCheckpoint:
     signed = SignedCheckpoint(checkpoint, (Signature(key.name, key.key_id, value),))
     signed.verify(key)
     return signed
+
+
+def cosign(checkpoint: Checkpoint, signer: Signer, *, name: str, time: int) -> Signature:
+    """A witness's signature (C2SP tlog-cosignature): that it saw this checkpoint extend all that it saw before."""
+    message = f"cosignature/v1\ntime {time}\n{checkpoint.text}".encode()
+    key_id = sha256(name.encode() + b"\n" + bytes([COSIGNATURE]) + signer.public_key).digest()[:KEY_ID_BYTES]
+    return Signature(name, key_id, time.to_bytes(8, "big") + signer.sign(message))
 
 
 def parse(note: str) -> SignedCheckpoint:

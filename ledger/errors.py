@@ -237,6 +237,15 @@ class LedgerUnavailable(LedgerError):
     retry_after_seconds = 2
 
 
+class LedgerDiskFull(LedgerError):
+    """PostgreSQL has no room. What was asked for is not in the ledger; it goes through once there is room again."""
+
+    retry_after_seconds = 5
+
+    def __init__(self) -> None:
+        super().__init__("PostgreSQL's disk is full, nothing was recorded; make room, then send the same again")
+
+
 class PositionBeyondHead(LedgerError):
     """A moment that has not happened yet."""
 

@@ -149,3 +149,53 @@ class HeadDiverged(SealRefused):
         super().__init__(
             f"the leaf hashes of positions {sealed + 1} to {position} do not lead to the head's Merkle frontier"
         )
+
+
+class LogUnknown(ProofError):
+    """A witness was shown a checkpoint of a deployment that it does not watch."""
+
+    code = "log_unknown"
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        super().__init__(f"no deployment is watched here that {origin} belongs to; add its key first")
+
+
+class KeyConflict(ProofError):
+    """A deployment of this name is watched under another key."""
+
+    code = "key_conflict"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"{name} is watched already, under another key")
+
+
+class CheckpointStale(ProofError):
+    """The proof does not begin where the witness stands."""
+
+    code = "checkpoint_stale"
+
+    def __init__(self, origin: str, *, size: int) -> None:
+        self.origin, self.size = origin, size
+        super().__init__(f"the last checkpoint of {origin} that was witnessed has size {size}; prove from there")
+
+
+class CheckpointForked(ProofError):
+    """Two signed checkpoints of one log with one size and two roots: whoever signed them has two histories."""
+
+    code = "checkpoint_forked"
+
+    def __init__(self, origin: str, *, size: int) -> None:
+        self.origin, self.size = origin, size
+        super().__init__(f"{origin} was witnessed at size {size} with another root: its history was rewritten")
+
+
+class CheckpointInconsistent(ProofError):
+    """The log does not extend what was witnessed: a fork, or no proof."""
+
+    code = "checkpoint_inconsistent"
+
+    def __init__(self, origin: str, *, witnessed: int, size: int) -> None:
+        self.origin, self.witnessed, self.size = origin, witnessed, size
+        super().__init__(f"{origin} at size {size} was not shown to extend what was witnessed at size {witnessed}")

@@ -33,9 +33,16 @@ class Relay:
     """Publishes one PostgreSQL's events. Run one at a time (the runner holds an advisory lock)."""
 
     def __init__(
-        self, pool: AsyncConnectionPool[Any], reader: LedgerReader, jetstream: JetStreamContext, *, alias: str = MAIN
+        self,
+        pool: AsyncConnectionPool[Any],
+        reader: LedgerReader,
+        jetstream: JetStreamContext,
+        *,
+        alias: str = MAIN,
+        replicas: int = 1,
     ) -> None:
         self._alias = alias
+        self._replicas = replicas
         self._pool = pool
         self._reader = reader
         self._jetstream = jetstream
@@ -44,7 +51,7 @@ class Relay:
     async def start(self) -> None:
         """Makes sure that the stream exists and loads the checkpoints. A stream that had to be made anew gets a new
         epoch and the recent past."""
-        created = await broker.ensure_stream(self._jetstream, alias=self._alias)
+        created = await broker.ensure_stream(self._jetstream, alias=self._alias, replicas=self._replicas)
         async with self._pool.connection() as connection:
             if created:
                 await connection.execute(
@@ -57,7 +64,8 @@ class Relay:
     async def catch_up(self, workspaces: set[UUID] | None = None) -> int:
         """Publishes what is new in these workspaces (or in all, when None); answers how many events.
 
-        Raises nats errors when the broker does not acknowledge: the checkpoint stays, the caller starts again.
+        Raises nats errors when the broker does not acknowledge: the checkpoint stays, the caller starts again. A stream
+        on one server that takes nothing for PUBLISH_TIMEOUT_SECONDS is given up before: the next start makes it anew.
         """
         heads = await self._reader.heads(workspaces)
         published = 0
@@ -72,7 +80,12 @@ class Relay:
     async def _publish_next(self, workspace_id: UUID, *, until: Position) -> int:
         position, epoch = self._checkpoints.get(workspace_id, (0, 1))
         events = await self._reader.read_published(workspace_id, after=position, until=until, limit=RELAY_BATCH_MAX)
-        await self._publish(events, epoch=epoch)
+        try:
+            await self._publish(events, epoch=epoch)
+        except TimeoutError:
+            if self._replicas == 1:  # of several servers one that is in trouble is passed over
+                await broker.drop_stream(self._jetstream, alias=self._alias)
+            raise
         await self._advance(workspace_id, position=events[-1][0].position, epoch=epoch)
         return len(events)
 

@@ -60,6 +60,7 @@ class Sealer:
         self._deployment: Deployment | None = None
         self._signed: dict[UUID, tuple[int, bytes]] = {}
         self._unlogged: set[UUID] = set()
+        self._refused: set[UUID] = set()
         self._retry_at: dict[UUID, float] = {}
 
     async def start(self) -> Deployment:
@@ -70,6 +71,7 @@ class Sealer:
             if deployment.public_key != self._signer.public_key:
                 raise SigningKeyChanged(deployment.name)
             self._signed = await seals.signed()
+            self._refused = await seals.refused()
         self._unlogged = set(self._signed) - {deployment.id}
         self._deployment = deployment
         return deployment
@@ -127,15 +129,18 @@ class Sealer:
         try:
             async with connection.transaction():
                 made = await (self._seal_own(seals) if log_id == self._own.id else self._seal(log_id, seals))
-                await seals.forget_refusal(log_id)
+                if log_id in self._refused:
+                    await seals.forget_refusal(log_id)
         except SignerFailed:
             raise
         except ProofError as refusal:
             reason = str(refusal)
             log.error("seal.refused", log=str(log_id), code=refusal.code, reason=reason)  # noqa: TRY400  no defect of ours
+            self._refused.add(log_id)
             self._retry_at[log_id] = time.monotonic() + REFUSED_RETRY_SECONDS
             await seals.refuse(log_id, code=refusal.code, detail=reason)
             return None
+        self._refused.discard(log_id)
         self._retry_at.pop(log_id, None)
         return made
 
@@ -189,7 +194,7 @@ class Sealer:
     async def _check_signed(self, log_id: UUID, head: SealedHead, seals: Seals) -> None:
         """The last checkpoint is ours, and the one that was seen last is still there."""
         seen = self._signed.get(log_id)
-        if seen is not None and await seals.root_at(log_id, seen[0]) != seen[1]:
+        if seen not in {None, (head.size, head.root)} and await seals.root_at(log_id, seen[0]) != seen[1]:
             raise CheckpointRewritten(seen[0])
         if head.size:
             stored = checkpoint.parse(head.note)

@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS projections.checkpoints (
 ) WITH (fillfactor = 50);
 ALTER TABLE projections.checkpoints
     ADD COLUMN IF NOT EXISTS rate float8 NOT NULL DEFAULT 0,
-    ADD COLUMN IF NOT EXISTS moved_at timestamptz NOT NULL DEFAULT now();
+    ADD COLUMN IF NOT EXISTS moved_at timestamptz NOT NULL DEFAULT now(),
+    ADD COLUMN IF NOT EXISTS schema text;
 CREATE TABLE IF NOT EXISTS projections.layouts (
     workspace_id uuid PRIMARY KEY,
     tables jsonb NOT NULL,
@@ -65,11 +66,12 @@ CREATE TABLE IF NOT EXISTS projections.stops (
 
 class Checkpoint(NamedTuple):
     """`version` is the program's digest when every table is there and is its own; else the layout tells more.
-    `recorded_at` is that of the last event in the tables."""
+    `recorded_at` is that of the last event in the tables; `schema` is a pool's, None the workspace's own."""
 
     version: str
     position: Position
     recorded_at: datetime | None
+    schema: str | None = None
 
 
 NOTHING = Checkpoint("", 0, None)
@@ -92,7 +94,7 @@ async def read_checkpoint(
 ) -> Checkpoint | None:
     """None for a workspace without tables. With `lock` no other projector moves it until the transaction ends."""
     cursor = await connection.execute(
-        "SELECT version, position, recorded_at FROM projections.checkpoints WHERE workspace_id = %s"
+        "SELECT version, position, recorded_at, schema FROM projections.checkpoints WHERE workspace_id = %s"
         + (" FOR UPDATE" if lock else ""),
         (workspace_id,),
         prepare=True,
@@ -116,8 +118,15 @@ async def advance(connection: AsyncConnection[Any], workspace_id: UUID, last: Re
 async def store(connection: AsyncConnection[Any], workspace_id: UUID, checkpoint: Checkpoint) -> None:
     """Names the version and the position of tables that were just made or swapped in."""
     await connection.execute(
-        "INSERT INTO projections.checkpoints (workspace_id, version, position, recorded_at) VALUES (%s, %s, %s, %s)"
-        " ON CONFLICT (workspace_id) DO UPDATE"
-        " SET version = excluded.version, position = excluded.position, recorded_at = excluded.recorded_at",
+        "INSERT INTO projections.checkpoints (workspace_id, version, position, recorded_at, schema)"
+        " VALUES (%s, %s, %s, %s, %s) ON CONFLICT (workspace_id) DO UPDATE SET version = excluded.version,"
+        " position = excluded.position, recorded_at = excluded.recorded_at, schema = excluded.schema",
         (workspace_id, *checkpoint),
+    )
+
+
+async def store_schema(connection: AsyncConnection[Any], workspace_id: UUID, schema: str) -> None:
+    """With the checkpoint locked by the same transaction: the rows are in another pool schema now."""
+    await connection.execute(
+        "UPDATE projections.checkpoints SET schema = %s WHERE workspace_id = %s", (schema, workspace_id)
     )

@@ -103,7 +103,10 @@ async def verify(
         ):
             replayed = await replay(connection, reader, workspace_id, scratch=scratch, until=position)
             async with keeping_layout(connection, workspace_id):
-                compared, difference = await _compare_all(connection, schema_of(workspace_id), scratch, position)
+                live = (await read_checkpoint(connection, workspace_id) or found).schema or schema_of(workspace_id)
+                compared, difference = await _compare_all(
+                    connection, workspace_id, live=live, scratch=scratch, until=position
+                )
         if await reader.keys.last_erasure(workspace_id) != erased:
             raise ErasedMeanwhile(workspace_id)
     return Comparison(
@@ -117,7 +120,7 @@ async def verify(
 
 
 async def _compare_all(
-    connection: AsyncConnection[Any], live: str, scratch: str, position: Position
+    connection: AsyncConnection[Any], workspace_id: UUID, *, live: str, scratch: str, until: Position
 ) -> tuple[list[TableComparison], Difference | None]:
     """Every table and history, in one view of the database."""
     compared: list[TableComparison] = []
@@ -126,7 +129,7 @@ async def _compare_all(
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         await connection.execute("SET LOCAL TimeZone = 'UTC'")
         for declared in tables().values():
-            for sides in _sides(declared, live=live, scratch=scratch, position=position):
+            for sides in _sides(declared, workspace_id, live=live, scratch=scratch, position=until):
                 comparison = await _compare(connection, sides)
                 compared.append(comparison)
                 if difference is None and comparison.live != comparison.replayed:
@@ -134,22 +137,24 @@ async def _compare_all(
     return compared, difference
 
 
-def _sides(declared: Table, *, live: str, scratch: str, position: Position) -> list[_Sides]:
-    """The current table, and the history twin if there is one; the live side as of the position."""
-    columns = declared.columns
+def _sides(declared: Table, workspace_id: UUID, *, live: str, scratch: str, position: Position) -> list[_Sides]:
+    """The current table, and the history twin if there is one; the live side as of the position. In a pool, others
+    have rows beside."""
+    columns, ours = declared.columns, f"workspace_id = '{workspace_id}'"
     everything = f"SELECT workspace_id, {names(columns)} FROM"
     current = f"{live}.{declared.name} AS c"
     if declared.append_only:
-        rows = f"{everything} {current} WHERE c.created_position <= {position}"
+        rows = f"{everything} {current} WHERE c.{ours} AND c.created_position <= {position}"
         return [_Sides(declared.name, rows, f"{everything} {scratch}.{declared.name}", IDENTITY[:1], columns)]
     history = f"{live}.{declared.history} AS h"
     mixed = ", ".join(
         f'{"c" if column.name in declared.immutable_names else "h"}."{column.name}"' for column in columns
     )
     then = (
-        f"{everything} {current} WHERE c.from_position <= {position} UNION ALL SELECT c.workspace_id, {mixed}"
+        f"{everything} {current} WHERE c.{ours} AND c.from_position <= {position}"
+        f" UNION ALL SELECT c.workspace_id, {mixed}"
         f" FROM {history} JOIN {current} ON c.workspace_id = h.workspace_id AND c.id = h.id"
-        f" WHERE h.from_position <= {position} AND h.to_position > {position}"
+        f" WHERE h.{ours} AND h.from_position <= {position} AND h.to_position > {position}"
     )
     versions = f"SELECT workspace_id, {names(declared.history_columns)} FROM"
     key = (IDENTITY[0], *(column for column in declared.mutable if column.name == "from_position"))
@@ -157,7 +162,7 @@ def _sides(declared: Table, *, live: str, scratch: str, position: Position) -> l
         _Sides(declared.name, then, f"{everything} {scratch}.{declared.name}", IDENTITY[:1], columns),
         _Sides(
             declared.history,
-            f"{versions} {history} WHERE h.to_position <= {position}",
+            f"{versions} {history} WHERE h.{ours} AND h.to_position <= {position}",
             f"{versions} {scratch}.{declared.history}",
             key,
             declared.history_columns,

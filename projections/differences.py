@@ -9,7 +9,6 @@ from projections.changes import field_changes
 from projections.filters import Parameters
 from projections.pages import decode_cursor, encode_cursor
 from projections.registry import table_of, tables
-from projections.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +67,7 @@ async def _touched(
     """Ids with a version that began after the start and up to the end."""
     if end.head == 0:
         return []
-    schema, parameters = schema_of(workspace_id), Parameters()
+    schema, parameters = reading.moments.schema_of(workspace_id), Parameters()
     where = (
         f"workspace_id = {parameters.add(workspace_id)} AND from_position > {parameters.add(start.position)}::bigint"
         f" AND from_position <= {parameters.add(end.position)}::bigint"

@@ -12,7 +12,6 @@ from projections.filters import Filter, Parameters
 from projections.moments import Moment
 from projections.pages import CREATED_POSITION, NEWEST_FIRST, cursor_after, last_of
 from projections.registry import entity_table
-from projections.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +58,7 @@ async def find_event(reading: Reading, workspace_id: UUID, position: int) -> dic
     """The event at a position. Raises EntityNotFound."""
     found = await reading.ledger.read_at(workspace_id, [position]) if position > 0 else []
     if not found:
+        await reading.ledger.head(workspace_id)  # where it has left, nothing that is missing says anything
         raise EntityNotFound("event", str(position))
     return public(found[0])
 
@@ -73,13 +73,16 @@ async def _names(reading: Reading, workspace_id: UUID, recorded: Sequence[Record
     named: dict[Position, str] = {}
     for declared, events_of in by_table.items():
         parameters = Parameters()
-        query = _names_then(declared, workspace_id, events_of, parameters)
+        schema = reading.moments.schema_of(workspace_id)
+        query = _names_then(schema, declared, workspace_id, recorded=events_of, parameters=parameters)
         named |= {row["position"]: row["name"] for row in await reading.rows(query, parameters) if row["name"]}
     return named
 
 
-def _names_then(declared: Table, workspace_id: UUID, recorded: Sequence[RecordedEvent], parameters: Parameters) -> str:
-    schema, workspace = schema_of(workspace_id), parameters.add(workspace_id)
+def _names_then(
+    schema: str, declared: Table, workspace_id: UUID, *, recorded: Sequence[RecordedEvent], parameters: Parameters
+) -> str:
+    workspace = parameters.add(workspace_id)
     ids = parameters.add([event.stream.id for event in recorded])
     positions = parameters.add([event.position for event in recorded])
     asked = f"unnest({ids}::uuid[], {positions}::bigint[]) AS asked (id, position)"

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from projections.changes import field_changes
 from projections.filters import Parameters
 from projections.pages import decode_cursor, encode_cursor
-from projections.schema import schema_of
 from projections.storage import names
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ async def _entity(reading: Reading, workspace_id: UUID, declared: Table, *, id_:
     if moment.head == 0:
         return None
     rows = await reading.rows(
-        f"SELECT {names(declared.columns)} FROM {schema_of(workspace_id)}.{declared.name}"
+        f"SELECT {names(declared.columns)} FROM {reading.moments.schema_of(workspace_id)}.{declared.name}"
         " WHERE workspace_id = %(workspace)s AND id = %(id)s AND created_position <= %(position)s",
         {"workspace": workspace_id, "id": id_, "position": moment.position},
     )
@@ -72,7 +71,7 @@ async def _versions(
     reading: Reading, workspace_id: UUID, declared: Table, *, id_: UUID, before: Position, limit: int
 ) -> list[Row]:
     """The versions that began before a position, newest first."""
-    schema, parameters = schema_of(workspace_id), Parameters()
+    schema, parameters = reading.moments.schema_of(workspace_id), Parameters()
     where = (
         f"workspace_id = {parameters.add(workspace_id)} AND id = {parameters.add(id_)}"
         f" AND {'created_position' if declared.append_only else 'from_position'} < {parameters.add(before)}::bigint"
@@ -98,7 +97,7 @@ async def _causes(
     """Who did what at these positions."""
     rows = await reading.rows(
         "SELECT created_position, created_at, created_by, type, command_id"
-        f" FROM {schema_of(workspace_id)}.events"
+        f" FROM {reading.moments.schema_of(workspace_id)}.events"
         " WHERE workspace_id = %(workspace)s AND created_position = ANY(%(positions)s::bigint[])",
         {"workspace": workspace_id, "positions": list(positions)},
     )

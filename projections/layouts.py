@@ -111,7 +111,7 @@ async def reached(
     if unlike:
         raise ProjectionOutdated(workspace_id, unlike)
     standing = [layout.standing[name] for name in asked if name in layout.standing]
-    return Checkpoint(found.version, *min(standing, key=lambda each: each.position)) if standing else found
+    return found._replace(**min(standing, key=lambda each: each.position)._asdict()) if standing else found
 
 
 async def _read(connection: AsyncConnection[Any], workspace_id: UUID) -> Layout:

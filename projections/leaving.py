@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg import sql
 
+from projections.checkpoints import read_checkpoint
+from projections.pools import delete_rows
 from projections.schema import drop_schema, lock_layout, schema_of
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ async def forget(pool: AsyncConnectionPool[Any], workspace_id: UUID, *, after_se
     """Without a checkpoint, readers ask the ledger, which says that it is gone. Queries that had begun are given
     `after_seconds` before the tables are dropped under them."""
     async with pool.connection() as connection, connection.transaction():
+        found = await read_checkpoint(connection, workspace_id, lock=True)
         cursor = await connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'projections'")
         for (table,) in await cursor.fetchall():
             await connection.execute(
@@ -29,3 +32,5 @@ async def forget(pool: AsyncConnectionPool[Any], workspace_id: UUID, *, after_se
     async with pool.connection() as connection, connection.transaction():
         await lock_layout(connection, workspace_id)
         await drop_schema(connection, schema_of(workspace_id))
+        if found is not None and found.schema is not None:
+            await delete_rows(connection, found.schema, workspace_id)

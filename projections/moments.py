@@ -13,6 +13,7 @@ from ledger.errors import PositionBeyondHead
 from projections.checkpoints import NOTHING
 from projections.errors import InvalidMoment, ProjectionBehind
 from projections.layouts import reached
+from projections.schema import schema_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -64,6 +65,12 @@ class Moments:
     def __init__(self, pool: AsyncConnectionPool[Any], reader: LedgerReader) -> None:
         self._pool = pool
         self._reader = reader
+        self._pooled: dict[UUID, str] = {}
+
+    def schema_of(self, workspace_id: UUID) -> str:
+        """Where the workspace's tables are, as its checkpoint said when it was last looked at here. Every question
+        looks at it first; the rows of a pool that it left stay for a while."""
+        return self._pooled.get(workspace_id) or schema_of(workspace_id)
 
     async def at(self, workspace_id: UUID, when: When, *, tables: Collection[str] | None = None) -> Moment:
         """Waits until the tables are there: those that the question is about, or all.
@@ -113,6 +120,10 @@ class Moments:
     async def _checkpoint(self, workspace_id: UUID, tables: Collection[str] | None) -> Checkpoint:
         async with self._pool.connection() as connection:
             found = await reached(connection, workspace_id, tables)
+        if found.schema is not None:
+            self._pooled[workspace_id] = found.schema
+        else:
+            self._pooled.pop(workspace_id, None)
         if found is NOTHING:
             await self._reader.head(workspace_id)  # no tables here, or no longer: a moved workspace says so itself
         return found

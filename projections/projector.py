@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ledger.postgres.placing import refuse_gone
+from ledger.postgres.placing import pool_of, refuse_gone
 from projections import checkpoints, orders, stops
 from projections.batch import apply_batch
 from projections.checkpoints import PARTIAL, Checkpoint, create_tables, read_checkpoint
 from projections.errors import ProjectionGap, ProjectionStopped
 from projections.layouts import UNKNOWN, read_layout, store_layout
+from projections.pools import make_room
 from projections.rebuild import rebuild
 from projections.registry import tables
 from projections.replay import drop_left_overs
@@ -173,9 +174,12 @@ class Projector:
             if await read_checkpoint(connection, workspace_id) is not None:
                 return
             await drop_schema(connection, schema_of(workspace_id))
-            await create_schema(connection, schema_of(workspace_id), only=() if is_long else None)
+            pool = await pool_of(connection, workspace_id)
+            schema = await make_room(connection, pool, workspace_id) if pool else None
+            if schema is None:
+                await create_schema(connection, schema_of(workspace_id), only=() if is_long else None)
             start = Checkpoint(PARTIAL, head.position, head.recorded_at) if is_long else Checkpoint(digest(), 0, None)
-            await checkpoints.store(connection, workspace_id, start)
+            await checkpoints.store(connection, workspace_id, start._replace(schema=schema))
             await store_layout(connection, workspace_id, UNKNOWN if is_long else UNKNOWN.with_made(tables()))
             await orders.claim_within(connection, workspace_id)
 
@@ -205,6 +209,7 @@ async def _apply_after(
     for expected, event in enumerate(events, start=found.position + 1):
         if event.position != expected:
             raise ProjectionGap(workspace_id, checkpoint=expected - 1, first=event.position)
-    await apply_batch(connection, schema_of(workspace_id), workspace_id=workspace_id, tables=moving, events=events)
+    schema = found.schema or schema_of(workspace_id)
+    await apply_batch(connection, schema, workspace_id=workspace_id, tables=moving, events=events)
     await checkpoints.advance(connection, workspace_id, events[-1], events=len(events))
     return events[-1].position

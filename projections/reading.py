@@ -11,7 +11,6 @@ from projections.filters import Parameters, filterable
 from projections.moments import Moment, Moments
 from projections.pages import NEWEST_FIRST
 from projections.registry import table
-from projections.schema import schema_of
 from projections.selection import Page, Selection
 from projections.storage import documents_as_values
 
@@ -106,7 +105,7 @@ class Reading:
         """The SQL of a question; its values gather in `parameters`."""
         return Selection(
             declared,
-            schema_of(workspace_id),
+            self.moments.schema_of(workspace_id),
             workspace_id=workspace_id,
             moment=moment,
             filters=filters,

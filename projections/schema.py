@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def schema_of(workspace_id: UUID) -> str:
-    """The schema with a workspace's query tables."""
+    """The schema of its own with a workspace's query tables, unless its checkpoint names a pool's."""
     return f"ws_{workspace_id.hex}"
 
 
@@ -50,14 +50,15 @@ async def create_schema(
     for table in _chosen(only):
         statements += _create_tables(schema, table)
         if indexes:
-            statements += _create_indexes(schema, table)
+            statements += [*_create_history_key(schema, table), *_create_indexes(schema, table)]
     await connection.execute(";\n".join(statements).encode())
 
 
 async def create_indexes(connection: AsyncConnection[Any], schema: str, *, only: Collection[str] | None = None) -> None:
-    """Every index but the primary keys, and fresh statistics for the planner."""
+    """Every index but the primary keys of the current tables, and fresh statistics for the planner."""
     for table in _chosen(only):
-        await connection.execute(";\n".join(_create_indexes(schema, table)).encode())
+        statements = [*_create_history_key(schema, table), *_create_indexes(schema, table)]
+        await connection.execute(";\n".join(statements).encode())
         await connection.execute(f"ANALYZE {schema}.{table.name}".encode())
         if not table.append_only:
             await connection.execute(f"ANALYZE {schema}.{table.history}".encode())
@@ -90,9 +91,14 @@ def _create_tables(schema: str, table: Table) -> Iterator[str]:
     )
     if not table.append_only:
         yield (
-            f"CREATE TABLE {schema}.{table.history} (workspace_id uuid NOT NULL, {_definitions(table.history_columns)},"
-            " PRIMARY KEY (workspace_id, id, from_position))"
+            f"CREATE TABLE {schema}.{table.history} (workspace_id uuid NOT NULL, {_definitions(table.history_columns)})"
         )
+
+
+def _create_history_key(schema: str, table: Table) -> Iterator[str]:
+    """While a table is filled nobody looks at its history, so its key can wait."""
+    if not table.append_only:
+        yield f"ALTER TABLE {schema}.{table.history} ADD PRIMARY KEY (workspace_id, id, from_position)"
 
 
 def _definitions(columns: tuple[Column, ...]) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from psycopg.errors import UndefinedTable
 
+from projections.checkpoints import read_checkpoint
 from projections.schema import schema_of
 
 if TYPE_CHECKING:
@@ -49,8 +50,12 @@ class Statistics:
             self._due.pop(workspace_id, None)
 
     async def _renew(self, workspace_id: UUID) -> None:
+        """A pool is left to autovacuum: one workspace's growth is little of it."""
         schema = schema_of(workspace_id)
         async with self._pool.connection() as connection:
+            checkpoint = await read_checkpoint(connection, workspace_id)
+            if checkpoint is None or checkpoint.schema is not None:
+                return
             cursor = await connection.execute(
                 "SELECT relname FROM pg_class WHERE relkind = 'r' AND relnamespace = to_regnamespace(%s)", (schema,)
             )

@@ -16,22 +16,18 @@ import typer
 from ledger.archive.errors import ArchiveError
 from ledger.errors import KeyUnusable
 from ledger.proof_errors import ProofError
-from runners import backup_commands
+from runners import backup_commands, programs
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
     ArchiveSettings,
-    MigrationSettings,
     PlacementSettings,
-    SealerSettings,
-    Settings,
     SupervisorSettings,
-    WorkerSettings,
     default_data_dir,
-    read_settings,
 )
 
 EXIT_NOT_RUNNING = 1
+EXIT_NOT_VERIFIED = 3
 
 
 class OutputFormat(StrEnum):
@@ -110,22 +106,34 @@ def status(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
 
 
 @app.command()
+def verify(
+    data_dir: DataDir,
+    dsn: Annotated[
+        str | None, typer.Option(help="Another database than the directory's.", envvar="EVERLINE_DSN")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The deployment's key as it is known from elsewhere.")] = None,
+    output: Output = OutputFormat.TABLE,
+) -> None:
+    """Hash every event again and hold it against everything that was sealed; the exit status is 3 on a difference."""
+    from runners import presentation
+    from runners.verification import as_row, verify_data_directory
+
+    rows = [as_row(report) for report in verify_data_directory(data_dir, dsn=dsn, key=key)]
+    if output is OutputFormat.JSON:
+        presentation.print_rows_json(rows)
+    else:
+        presentation.print_reports(rows)
+    if any(row["code"] for row in rows):
+        raise typer.Exit(EXIT_NOT_VERIFIED)
+
+
+@app.command()
 def migrate(bootstrap: Bootstrap = False) -> None:
     """Bring the databases at EVERLINE_OWNER_DSN and EVERLINE_OWNER_DSNS to this program's schema."""
-    from runners.migration import migrate_all
-
-    settings = _settings(MigrationSettings)
-    migrate_all(settings.aliases())
-    if settings.keys is not None:
-        from runners.master_key import ensure_master_key
-
-        ensure_master_key(settings.keys, settings.owner_dsn)
     if bootstrap:
-        import asyncio
-
-        from runners.bootstrap import bootstrap as make_defaults
-
-        asyncio.run(make_defaults(_settings(WorkerSettings)))
+        programs.prepare()
+    else:
+        programs.migrate()
 
 
 @app.command()
@@ -141,7 +149,9 @@ def move(
     """Move a workspace to another PostgreSQL while it is written to."""
     from runners import operating
 
-    operating.move(data_dir, _settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source)
+    operating.move(
+        data_dir, programs.settings(PlacementSettings), workspace, to=to, schema=schema, drop_source=drop_source
+    )
 
 
 @app.command()
@@ -149,7 +159,7 @@ def placements(data_dir: DataDir, output: Output = OutputFormat.TABLE) -> None:
     """Show every PostgreSQL and what lives on it."""
     from runners import operating
 
-    operating.show_placements(data_dir, _settings(PlacementSettings), as_json=output is OutputFormat.JSON)
+    operating.show_placements(data_dir, programs.settings(PlacementSettings), as_json=output is OutputFormat.JSON)
 
 
 @app.command()
@@ -161,31 +171,11 @@ def drop(
     """Delete what a move has left of a workspace."""
     from runners import operating
 
-    operating.drop(data_dir, _settings(PlacementSettings), workspace, on=on)
+    operating.drop(data_dir, programs.settings(PlacementSettings), workspace, on=on)
 
 
-@app.command()
-def relay() -> None:
-    """Carry events from the ledger to NATS."""
-    from runners import relay as program
-
-    program.main(_settings(WorkerSettings))
-
-
-@app.command()
-def projector() -> None:
-    """Keep the query tables up with the ledger."""
-    from runners import projector as program
-
-    program.main(_settings(WorkerSettings))
-
-
-@app.command()
-def sealer() -> None:
-    """Sign a checkpoint of every ledger that moved, about once a second."""
-    from runners import sealer as program
-
-    program.main(_settings(SealerSettings))
+for program in (programs.relay, programs.projector, programs.sealer):
+    app.command()(program)
 
 
 @app.command()
@@ -209,7 +199,7 @@ def restore_archive(data_dir: DataDir, archive_id: ArchiveId) -> None:
 def _archive_settings(data_dir: Path) -> ArchiveSettings:
     """From the environment, or of what runs from the data directory."""
     if "EVERLINE_OWNER_DSN" in os.environ:
-        return _settings(ArchiveSettings)
+        return programs.settings(ArchiveSettings)
     from runners.data_directory import DataDirectory
     from runners.embedded import APP, DATABASE, OWNER, EmbeddedPostgres
 
@@ -219,16 +209,6 @@ def _archive_settings(data_dir: Path) -> ArchiveSettings:
     return ArchiveSettings(
         dsn=postgres.dsn(APP, DATABASE), owner_dsn=postgres.dsn(OWNER, DATABASE), keys=directory.keys
     )
-
-
-def _settings(program: type[Settings]) -> Settings:
-    """What the program is told; a usage error when that is missing or wrong."""
-    from msgspec import ValidationError
-
-    try:
-        return read_settings(program, os.environ)
-    except ValidationError as error:
-        raise typer.BadParameter(str(error), param_hint="the environment") from None
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ class _Backup:
         with source.snapshot():
             made_at, schema = source.now(), source.schema()
             heads = source.heads()
-            self._check_continuity({head.workspace_id: head for head in heads})
+            self._check_continuity({head.workspace_id: head for head in heads}, source.moved_away())
             tables = {table: self._whole(table) for table in whole()}
             deployment = source.deployment()
             claims = {head.workspace_id: self._claims(head) for head in heads}
@@ -89,9 +89,11 @@ class _Backup:
         self._progress.finish()
         return Made(manifest, self._events_added, self._bytes_added)
 
-    def _check_continuity(self, heads: dict[UUID, LedgerHead]) -> None:
+    def _check_continuity(self, heads: dict[UUID, LedgerHead], moved_away: set[UUID]) -> None:
         """What was backed up before must be the beginning of what is here."""
         for workspace_id, known in self._known.items():
+            if workspace_id in moved_away:
+                continue
             head = heads.get(workspace_id)
             if head is None or head.position < known.position:
                 raise BackupDiverged(workspace_id, position=known.position)
@@ -131,6 +133,7 @@ class _Backup:
             segments=tuple(segments),
             claims=claims[0],
             claims_sha256=claims[1],
+            schema=head.schema,
             open_commands=self._open_commands(head, folder),
             checkpoints=self._checkpoints(head.workspace_id, folder, signed),
         )

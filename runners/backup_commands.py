@@ -51,13 +51,13 @@ def create(
 ) -> None:
     """Back up the ledger: what the place does not have yet."""
     from ledger.postgres.copy_out import Source
-    from runners import backup_report, keys
+    from runners import backup_report, key_files
     from runners.backup import back_up
     from runners.place import Place
     from runners.progress import Progress
 
     with _named_errors(dsn or data_dir):
-        stored = keys.store(data_dir, Place(keys_to)) if keys_to else keys.left_out(data_dir)
+        stored = key_files.store(data_dir, Place(keys_to)) if keys_to else key_files.left_out(data_dir)
         with Source(_dsn(data_dir, dsn)) as source:
             made = back_up(source, Place(place), keys=stored.where, progress=Progress("backup"))
     backup_report.made(made, stored, place, as_json=as_json)

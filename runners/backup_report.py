@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ledger.values import Position
     from runners.backup import Made
     from runners.backup_reading import Verified
-    from runners.keys import Stored
+    from runners.key_files import Stored
     from runners.restore_into import Done
 
 CONNECT_SECONDS_MAX = 2

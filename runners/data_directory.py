@@ -40,6 +40,7 @@ class DataDirectory:
         self.state = self.run / "state.json"
         self.gateway_note = self.run / "gateway.json"
         self.signing_key = self.root / "keys" / "checkpoint.pem"
+        self.witness_key = self.root / "keys" / "witness.pem"
         self.restoring = self.root / RESTORING
         self._lock: int | None = None
 

@@ -58,6 +58,17 @@ class PostgresAway(RunnerError):
         super().__init__(f"PostgreSQL does not answer: {reason}; start it with `everline up`")
 
 
+class SettingsInvalid(RunnerError):
+    """A variable of the environment is missing or wrong; the reason names it."""
+
+    code = "settings_invalid"
+    exit_status = 2
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"the environment: {reason}")
+
+
 class PortInUse(RunnerError):
     """Another program listens where the gateway should."""
 
@@ -318,3 +329,13 @@ class PostgresExists(RunnerError):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         super().__init__(f"{directory} exists; move it away, or choose another directory")
+
+
+class CannotVerify(RunnerError):
+    """The check could not be made; nothing is known of the history."""
+
+    code = "cannot_verify"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"history could not be checked: {reason}")

@@ -21,6 +21,8 @@ READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
 # The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
+PROJECTOR = "projector"
+PROGRAMS = "runners.programs"
 OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_DSNS_FILE")
 
 
@@ -48,23 +50,25 @@ class Installation:
         owner["EVERLINE_OWNER_DSN"] = self._postgres.dsn(OWNER, DATABASE)
         return Program(
             name="migrate",
-            command=_python("runners", "migrate", "--bootstrap"),
-            environment={**self._environment(), **owner},
+            command=_python(PROGRAMS, "prepare"),
+            environment={**self._environment(), **owner, **self._keys()},
             log_path=self.directory.logs / "migrate.log",
             start_seconds_max=MIGRATE_SECONDS_MAX,
         )
 
     def workers(self) -> list[Program]:
         """The gateway and the runners, which need the servers and the schema."""
-        self._make_signing_key()
-        return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector"), self._sealer()]
+        self._make_keys()
+        return [self._worker(GATEWAY), self._worker("relay"), self._worker(PROJECTOR), self._sealer()]
 
-    def _make_signing_key(self) -> None:
+    def _make_keys(self) -> None:
         """At the first start only, so that no other one pays for loading the cryptography."""
-        if not self.directory.signing_key.exists():
+        keys = (self.directory.signing_key, self.directory.witness_key)
+        if not all(key.exists() for key in keys):
             from ledger.signing import make_key_file
 
-            make_key_file(self.directory.signing_key)
+            for key in keys:
+                make_key_file(key)
 
     def _sealer(self) -> Program:
         """The only program that is told where the signing key is."""
@@ -72,18 +76,27 @@ class Installation:
         return dataclasses.replace(self._worker("sealer"), environment=environment)
 
     def _worker(self, name: str) -> Program:
-        command = _python(GATEWAY) if name == GATEWAY else _python("runners", name)
+        command = _python(GATEWAY) if name == GATEWAY else _python(PROGRAMS, name)
         log_path = self.directory.logs / f"{name}.log"
         if name != GATEWAY:
-            return Program(name=name, command=command, environment=self._environment(), log_path=log_path)
+            environment = self._environment() | (self._keys() if name == PROJECTOR else {})
+            return Program(name=name, command=command, environment=environment, log_path=log_path)
         return Program(
             name=name,
             command=command,
-            environment=self._environment(),
+            environment={
+                **self._environment(),
+                **self._keys(),
+                "EVERLINE_WITNESS_KEY": str(self.directory.witness_key),
+            },
             log_path=log_path,
             address=self.url,
             is_ready=lambda _pid: self._answers(),
         )
+
+    def _keys(self) -> dict[str, str]:
+        """For the programs that read or write what is known of people."""
+        return {"EVERLINE_KEYS": str(self.directory.keys)}
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name not in OWNER_VARIABLES}
@@ -94,7 +107,6 @@ class Installation:
             "EVERLINE_HOST": LOOPBACK,
             "EVERLINE_PORT": str(self.port),
             "EVERLINE_DATA_DIR": str(self.directory.root),
-            "EVERLINE_KEYS": str(self.directory.keys),
         }
 
     def _answers(self) -> bool:

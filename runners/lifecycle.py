@@ -23,6 +23,8 @@ from runners.wal_archive import WalArchive
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.03
+TELL_AGAIN_SECONDS = 1.0
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def status(data_dir: Path) -> Status:
@@ -106,12 +108,13 @@ class _Session:
         self._port = settings.port
         self._wal_archive = settings.wal_archive
         self._announce = announce
-        self._supervisor = Supervisor(self._changed)
+        self._supervisor = Supervisor(self._changed, self._lacks_room)
         self._since = time.time()
         self._identity = identify(os.getpid())
         self._url: str | None = None
         self._failure: Failure | None = None
         self._is_ready = False
+        self._is_untold = False
 
     def run(self) -> None:
         try:
@@ -148,7 +151,7 @@ class _Session:
         self._is_ready = True
         self._publish()
         self._note_gateway()
-        self._supervisor.keep_running()
+        self._supervisor.keep_running(self._tell_again)
 
     def _start_archive(self, archive: WalArchive) -> None:
         """Before anything is written: no commit is acknowledged without it."""
@@ -167,7 +170,34 @@ class _Session:
 
     def _publish(self) -> None:
         rows = [ComponentStatus.of(component) for component in self._supervisor.components]
-        write_status(self._directory.state, Status(self._url, self._failure, self._is_ready, [self._own_row(), *rows]))
+        found = Status(self._url, self._failure, self._is_ready, [self._own_row(), *rows])
+        self._tell(lambda: write_status(self._directory.state, found))
+
+    def _tell(self, write: Callable[[], None]) -> None:
+        """Writes a small file for others; while the disk is full that has to wait, and everything else goes on."""
+        try:
+            write()
+        except OSError as error:
+            if not self._is_ready or error.errno not in NO_ROOM:
+                raise
+            self._is_untold = True
+
+    def _tell_again(self) -> float | None:
+        """Writes what could not be written; the seconds to the next try, if there has to be one."""
+        if not self._is_untold:
+            return None
+        self._is_untold = False
+        self._publish()
+        self._note_gateway()
+        return TELL_AGAIN_SECONDS if self._is_untold else None
+
+    def _lacks_room(self) -> bool:
+        """Whether a program that dies now, in the middle of its work, most probably does for want of room."""
+        try:
+            self._directory.check_room(FREE_BYTES_SPENT)
+        except DiskFull:
+            return self._is_ready
+        return False
 
     def _own_row(self) -> ComponentStatus:
         if self._identity is None:
@@ -186,7 +216,7 @@ class _Session:
         """Where the SDK finds us."""
         gateway = next(one for one in self._supervisor.components if one.name == GATEWAY)
         pid = gateway.identity.pid if gateway.identity else None
-        write_json(self._directory.gateway_note, {"url": self._url, "pid": pid})
+        self._tell(lambda: write_json(self._directory.gateway_note, {"url": self._url, "pid": pid}))
 
     def _named(self, error: ProgramFailed | OSError) -> Exception:
         """`DiskFull` where that is what is behind it."""

@@ -53,6 +53,8 @@ ROUNDS_MAX = 200
 PAUSE_SECONDS_MAX = 10.0
 """After this the move is given up, and writers go on where they were."""
 
+REBUILD_LOOKS_MAX = 3_600
+REBUILD_LOOK_SECONDS = 1.0
 LOCK_ATTEMPTS_MAX = 20
 LOCK_RETRY_SECONDS = 0.1
 STALE_READERS_SECONDS = 0.5
@@ -167,7 +169,7 @@ class _Mover:
         self._move_id = move_id
         self._told = told
         self.transfer = Transfer(source.connection, target.connection, workspace_id=workspace_id, move_id=move_id)
-        self._projector = Projector(target.pool, LedgerReader(target.pool))
+        self._projector = Projector(target.pool, LedgerReader(target.pool, readable={"arriving"}))
 
     async def run(self, schema: str | None) -> float:
         """Everything until the workspace is written elsewhere; how long writers had to wait."""
@@ -220,7 +222,14 @@ class _Mover:
         await self._project()
 
     async def _project(self) -> None:
+        """A long history is built by a rebuild, which a projector there may have taken up already."""
         await self._projector.catch_up(self._workspace_id, until=self.transfer.position)
+        for _ in range(REBUILD_LOOKS_MAX):
+            if self._workspace_id not in await self._projector.ordered():
+                return
+            if await self._projector.rebuild(self._workspace_id) is None:
+                await asyncio.sleep(REBUILD_LOOK_SECONDS)
+        raise MoveTookTooLong("the query tables at the target are not built yet")
 
 
 async def _clear(source: Place, workspace_id: UUID, move_id: UUID, told: Callable[[Step], None]) -> None:

@@ -96,6 +96,22 @@ def print_rows(rows: Sequence[msgspec.Struct], *, as_json: bool) -> None:
     _console().print(table)
 
 
+def print_rows_json(rows: list[dict[str, object]]) -> None:
+    """Rows for programs."""
+    print(json.dumps(rows, indent=2))
+
+
+def print_reports(rows: list[dict[str, object]]) -> None:
+    """What was verified, a line for each log; what does not hold, with its first position."""
+    for row in rows:
+        if not row["is_here"]:
+            print_line(f"elsewhere {row['log']}: it was moved to another PostgreSQL; verify it there (--dsn)")
+        elif row["code"] is None:
+            print_line(f"verified  {row['log']}: {row['events']} entries, sealed up to {row['sealed']}")
+        else:
+            print_line(f"BROKEN    {row['log']}: {row['detail']} [{row['code']}], first bad position {row['position']}")
+
+
 def _details(row: ComponentStatus) -> tuple[str, str, str]:
     shown = row.as_dict()
     uptime = "" if shown["uptime_seconds"] is None else str(timedelta(seconds=int(shown["uptime_seconds"])))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import psycopg
 from nats.errors import Error as NatsError
 
 from ledger import broker
+from ledger.postgres.connecting import CONNECTION_PARAMETERS, Connection
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import wakeups
@@ -24,6 +24,13 @@ RELAY_LOCK = 0x72656C61
 """Key of the advisory lock that the working relay holds for as long as its connection lives."""
 
 
+class Nats(NamedTuple):
+    """The servers, separated by commas, and on how many of them a stream lies."""
+
+    urls: str
+    replicas: int
+
+
 def main(settings: WorkerSettings) -> None:
     """Runs the relay until it is told to stop. Blocks."""
     worker.main(partial(run, settings))
@@ -32,24 +39,25 @@ def main(settings: WorkerSettings) -> None:
 async def run(settings: WorkerSettings) -> None:
     if settings.nats_url is None:
         raise ValueError("the relay needs EVERLINE_NATS_URL")
-    await worker.on_each(settings.aliases(), partial(_relay, settings.nats_url))
+    nats = Nats(settings.nats_url, settings.nats_replicas)
+    await worker.on_each(settings.aliases(), partial(_relay, nats))
 
 
-async def _relay(nats_url: str, alias: str, dsn: str) -> None:
+async def _relay(nats: Nats, alias: str, dsn: str) -> None:
     """One PostgreSQL's events, for ever."""
     async with worker.connections(dsn) as pool:
-        once = partial(_relay_until_lost, alias, dsn, nats_url, pool)
+        once = partial(_relay_until_lost, alias, dsn, nats, pool)
         await worker.again_and_again(f"relay {alias}", once, away=(*worker.AWAY, NatsError))
 
 
-async def _relay_until_lost(alias: str, dsn: str, nats_url: str, pool: AsyncConnectionPool[Any]) -> None:
+async def _relay_until_lost(alias: str, dsn: str, nats: Nats, pool: AsyncConnectionPool[Any]) -> None:
     """Works while PostgreSQL, NATS and the lock are there; raises what was lost."""
     await check_schema(pool)
-    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as fence:
+    async with await Connection.connect(dsn, **CONNECTION_PARAMETERS) as fence:
         await fence.execute("SELECT pg_advisory_lock(%s)", (RELAY_LOCK,))
-        client = await broker.connect(nats_url, name="everline-relay")
+        client = await broker.connect(nats.urls, name="everline-relay")
         try:
-            relay = Relay(pool, LedgerReader(pool), client.jetstream(), alias=alias)
+            relay = Relay(pool, LedgerReader(pool), client.jetstream(), alias=alias, replicas=nats.replicas)
             await relay.start()
             await relay.catch_up()
             async for workspaces in wakeups(dsn):

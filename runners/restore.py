@@ -15,6 +15,7 @@ from ledger import merkle
 from ledger.backup.errors import BackupDamaged, ClaimsDiffer
 from ledger.backup.segment import inflate
 from ledger.erasure import MasterKey
+from ledger.postgres.copy_out import LedgerHead
 from runners import backup_checkpoints as checkpoints
 from runners import catalog
 from runners.backup_checkpoints import Checked, deployment_of, refuse_untrusted
@@ -105,7 +106,7 @@ class Restoring:
         if last is not None:
             self._record(ledger, last, clock=workspace.clock if is_whole else None)
         elif is_whole:
-            self._target.head(workspace.id, position=0, clock=workspace.clock, frontier=[])
+            self._target.head(LedgerHead(workspace.id, 0, workspace.clock, b"", workspace.schema))
         signed = checked.last.checkpoint.checkpoint.size if checked.last else 0
         return Restored(workspace.id, position, workspace.position, signed)
 
@@ -135,7 +136,8 @@ class Restoring:
             add(entry)
         self._target.command_of(entry)
         merkle.grow(frontier, position, entry.leaf)
-        self._target.head(workspace.id, position=position + 1, clock=recorded_at, frontier=frontier)
+        packed = merkle.pack(frontier)
+        self._target.head(LedgerHead(workspace.id, position + 1, recorded_at, packed, workspace.schema))
 
     def _commands(self, workspace: WorkspaceBackup, position: Position) -> None:
         """So that a repeat of one of them gets its first answer."""

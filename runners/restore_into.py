@@ -15,7 +15,7 @@ from ledger.erasure import MASTER_KEY_FILE, MasterKey
 from ledger.postgres.copy_in import analyze, open_empty, refuse_past
 from ledger.postgres.migrate import migrate
 from ledger.signing import KeyFile
-from runners import catalog, keys
+from runners import catalog, key_files
 from runners.backup_checkpoints import deployment_of, refuse_untrusted
 from runners.data_directory import DataDirectory
 from runners.embedded import EmbeddedPostgres
@@ -53,7 +53,7 @@ class Done(NamedTuple):
 
     manifest: Manifest
     ledgers: list[Restored]
-    keys: keys.Stored | None
+    keys: key_files.Stored | None
 
 
 def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | None, progress: Progress) -> Done:
@@ -90,9 +90,9 @@ def _restore(owner_dsn: str, where: str, place: Place, manifest: Manifest, wish:
     return Done(manifest, ledgers, None)
 
 
-def _bring_keys(place: Place, directory: DataDirectory, manifest: Manifest) -> keys.Stored:
+def _bring_keys(place: Place, directory: DataDirectory, manifest: Manifest) -> key_files.Stored:
     """Raises KeyUntrusted when they are the keys of another deployment."""
-    brought = keys.bring_back(place, directory.root)
+    brought = key_files.bring_back(place, directory.root)
     deployment = deployment_of(manifest)
     if deployment is not None and directory.signing_key.exists():
         public_key = KeyFile(directory.signing_key).public_key

@@ -51,13 +51,15 @@ class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_varia
 
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
     """For the relay, the projector and the bootstrap, which connect as the role that cannot change history. `dsns` are
-    the PostgreSQLs beside the home, by alias."""
+    the PostgreSQLs beside the home, by alias. `nats_url` may name several servers, separated by commas; in a cluster
+    of three, `nats_replicas` is 3."""
 
     dsn: str
     dsns: str = ""
     dsns_file: Path | None = None
     nats_url: str | None = None
     keys: Path | None = None
+    nats_replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     data_dir: Path | None = None
 
     def __post_init__(self) -> None:

@@ -63,11 +63,13 @@ class Component:
 
 
 class Supervisor:
-    """Owns the components; `changed` is called after each change of a state."""
+    """Owns the components; `changed` is called after each change of a state. While `lacks_room` says that the disk is
+    full, a program that dies is started again and again: nothing else is wrong with it."""
 
-    def __init__(self, changed: Callable[[Component], None]) -> None:
+    def __init__(self, changed: Callable[[Component], None], lacks_room: Callable[[], bool]) -> None:
         self.components: list[Component] = []
         self._changed = changed
+        self._lacks_room = lacks_room
         self._stop_requested = False
         self._wake, self._woken = socket.socketpair()
         for end in (self._wake, self._woken):
@@ -104,10 +106,11 @@ class Supervisor:
         if process.returncode != 0:
             raise failure(program, f"ended with {exit_text(process.returncode)}")
 
-    def keep_running(self) -> None:
-        """Restart what dies; returns only by `StopRequested` or `ProgramFailed`."""
+    def keep_running(self, again: Callable[[], float | None]) -> None:
+        """Restart what dies; returns only by `StopRequested` or `ProgramFailed`. `again` is asked before each wait for
+        how long it may last at most."""
         while True:
-            self._turn()
+            self._turn(again())
 
     def stop_all(self) -> None:
         """End everything in the reverse order of starting, before anybody is told: telling may fail."""
@@ -152,6 +155,8 @@ class Supervisor:
         was_stable = component.state is State.RUNNING and lasted_seconds > STABLE_SECONDS
         component.failures_in_a_row = 1 if was_stable else component.failures_in_a_row + 1
         component.process = component.identity = None
+        if self._lacks_room():
+            component.failures_in_a_row = min(component.failures_in_a_row, RESTARTS_IN_A_ROW_MAX)
         if component.failures_in_a_row > RESTARTS_IN_A_ROW_MAX:
             self._enter(component, State.FAILED)
             raise failure(component.program, f"ended {component.failures_in_a_row} times in a row (last: {how})")

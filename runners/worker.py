@@ -13,24 +13,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import psycopg
 import structlog
 import uvloop
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import PoolTimeout
 
 from ledger.archive.errors import ArchiveStoreUnusable
 from ledger.erasure import MasterKey
 from ledger.errors import SchemaNewer, SchemaOlder
+from ledger.postgres.connecting import LOST, Pool, pool_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
-AWAY = (
-    *(psycopg.OperationalError, PoolTimeout, OSError, TimeoutError),
-    *(SchemaOlder, SchemaNewer, ArchiveStoreUnusable),
-)
+AWAY = (*LOST, PoolTimeout, OSError, TimeoutError, SchemaOlder, SchemaNewer, ArchiveStoreUnusable)
 """What a dependency that is away raises, or is there and not migrated yet: worth another try, for ever."""
 
 log = structlog.get_logger(__name__)
@@ -100,17 +97,9 @@ async def until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
 @asynccontextmanager
 async def connections(
     dsn: str, *, size_max: int = POOL_SIZE_MAX, wait_seconds_max: float = 30.0
-) -> AsyncIterator[AsyncConnectionPool[Any]]:
-    """The worker's pool: few connections, each autocommit, times in UTC."""
-    pool = AsyncConnectionPool[Any](
-        dsn,
-        open=False,
-        min_size=1,
-        max_size=size_max,
-        timeout=wait_seconds_max,
-        kwargs={"autocommit": True, "options": "-c TimeZone=UTC"},
-        check=AsyncConnectionPool.check_connection,
-    )
+) -> AsyncIterator[Pool]:
+    """The worker's pool: few connections, each tried before it is used."""
+    pool = pool_of(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max, checked=True)
     await pool.open()
     try:
         yield pool

@@ -49,6 +49,9 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("erase", "Forget a person, at every moment of the past too.", _module("erase")),
         Entry("replay", "Prove that the query tables follow from the ledger.", _module("replay")),
         Entry("projection", "How far the query tables are: list, show, rebuild.", _module("projection")),
+        Entry("verify", "Prove that history is what was sealed: here, or in a bundle.", _module("verify")),
+        Entry("export", "Write events with their proof, to be checked anywhere.", _module("export")),
+        Entry("witness", "Watch the checkpoints of other deployments, and be watched.", _module("witness")),
     ),
     "This machine": (
         Entry("context", "Which server and workspace the commands talk to.", _module("context")),

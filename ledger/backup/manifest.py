@@ -54,7 +54,8 @@ class DeploymentBackup(msgspec.Struct, frozen=True):
 
 
 class WorkspaceBackup(msgspec.Struct, frozen=True):
-    """One ledger as it was. `clock` is the newest time it gave out. `open_commands` changed nothing at the head
+    """One ledger as it was. `clock` is the newest time it gave out, `schema` the pool schema of its query tables (None:
+    one of its own). `open_commands` changed nothing at the head
     itself, where others like them could still follow."""
 
     id: UUID
@@ -64,6 +65,7 @@ class WorkspaceBackup(msgspec.Struct, frozen=True):
     segments: tuple[Segment, ...]
     claims: int
     claims_sha256: str
+    schema: str | None = None
     open_commands: StoredObject | None = None
     checkpoints: tuple[SignedStretch, ...] = ()
 

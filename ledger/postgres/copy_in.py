@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import psycopg
 from psycopg import sql
 
-from ledger import merkle
 from ledger.backup.errors import NotEmpty
-from ledger.postgres.copy_out import claims_digest
-from ledger.values import Position, StreamId, utc_now
+from ledger.postgres.copy_out import LedgerHead, claims_digest
+from ledger.values import StreamId, utc_now
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +33,7 @@ INSERT INTO ledger.streams (workspace_id, id, kind, version)
 SELECT workspace_id, stream_id, stream_kind, max(version) FROM ledger.events GROUP BY 1, 2, 3
 """
 
-HEADS = "INSERT INTO ledger.heads (workspace_id, position, clock, frontier) VALUES (%s, %s, %s, %s)"
+HEADS = "INSERT INTO ledger.heads (workspace_id, position, clock, frontier, schema) VALUES (%s, %s, %s, %s, %s)"
 
 # Seconds since 2026: more than any earlier epoch, also that of a restore a minute ago, so that no message id that the
 # broker may still remember comes again. What was restored is not published anew, the record of the restore is.
@@ -107,11 +106,10 @@ class Target:
             for piece in pieces:
                 copy.write(piece)
 
-    def head(
-        self, workspace_id: UUID, *, position: Position, clock: datetime | str | None, frontier: list[bytes]
-    ) -> None:
+    def head(self, head: LedgerHead) -> None:
         """Where a ledger stands from now on."""
-        self._connection.execute(HEADS, (workspace_id, position, clock or "-infinity", merkle.pack(frontier)))
+        workspace_id, position, clock, frontier, schema = head
+        self._connection.execute(HEADS, (workspace_id, position, clock or "-infinity", frontier, schema))
 
     def now(self) -> datetime:
         """PostgreSQL's clock: the one that events are timed by."""

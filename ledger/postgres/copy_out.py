@@ -31,12 +31,13 @@ CSV = sql.SQL("(FORMAT csv, HEADER)")
 
 
 class LedgerHead(NamedTuple):
-    """Where one ledger stood in the snapshot."""
+    """Where one ledger stood in the snapshot. `schema` is the pool schema of its query tables, if it is in one."""
 
     workspace_id: UUID
     position: Position
     clock: datetime | None
     frontier: bytes
+    schema: str | None
 
 
 class Source:
@@ -69,12 +70,17 @@ class Source:
         return moment
 
     def heads(self) -> list[LedgerHead]:
-        """Every ledger with a past, in the order of their ids."""
+        """Every ledger that lives here, in the order of their ids."""
         rows = self._connection.execute(
-            "SELECT workspace_id, position, nullif(clock, '-infinity'), frontier FROM ledger.heads"
-            " ORDER BY workspace_id"
+            "SELECT workspace_id, position, nullif(clock, '-infinity'), frontier, schema FROM ledger.heads"
+            " WHERE presence IN ('here', 'leaving') ORDER BY workspace_id"
         )
         return [LedgerHead(*row) for row in rows]
+
+    def moved_away(self) -> set[UUID]:
+        """The workspaces that lived here once: they are backed up where they live now."""
+        rows = self._connection.execute("SELECT workspace_id FROM ledger.heads WHERE presence = 'gone'")
+        return {row[0] for row in rows}
 
     def leaf(self, workspace_id: UUID, position: Position) -> bytes | None:
         """The leaf hash at a position, None where there is none."""

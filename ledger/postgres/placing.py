@@ -33,6 +33,13 @@ async def presence_of(connection: AsyncConnection[Any], workspace_id: UUID) -> P
     return Presence(*row) if row else None
 
 
+async def pool_of(connection: AsyncConnection[Any], workspace_id: UUID) -> str | None:
+    """The pool that the workspace's query tables belong into here; None for a schema of its own."""
+    cursor = await connection.execute("SELECT schema FROM ledger.heads WHERE workspace_id = %s", (workspace_id,))
+    row = await cursor.fetchone()
+    return row[0] if row else None
+
+
 async def refuse_gone(connection: AsyncConnection[Any], workspace_id: UUID) -> None:
     """Raises WorkspaceElsewhere where a move has left the workspace; until the transaction ends none does."""
     cursor = await connection.execute(

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from ledger import merkle, tiles
 from ledger.deployment import Deployment
-from ledger.postgres.seals import read_tiles
+from ledger.postgres.seals import Seals, read_tiles
 from ledger.proof_errors import NotSealedYet
 from ledger.values import Position
 
@@ -33,9 +33,11 @@ class StoredCheckpoint(NamedTuple):
 
 
 class SealedLog(NamedTuple):
-    """A workspace's log: where its ledger stands, how far it is sealed, and why not further."""
+    """A workspace's log: where its ledger stands, how far it is sealed, and why not further. One that was moved to
+    another PostgreSQL is not here, and is sealed there."""
 
     workspace_id: UUID
+    is_here: bool
     position: Position
     size: int
     refused_code: str | None
@@ -105,14 +107,25 @@ class ProofReader:
         )
         return [row[0].encode() for row in rows]
 
+    async def sealed(self) -> dict[UUID, int]:
+        """How far every log is sealed."""
+        async with self._pool.connection() as connection:
+            return {log_id: size for log_id, (size, _) in (await Seals(connection).signed()).items()}
+
+    async def refusals(self) -> dict[str, int]:
+        """How many logs are not sealed, by code."""
+        rows = await self._rows("SELECT code, count(*) FROM ledger.seal_refusals GROUP BY code")
+        return {row[0]: row[1] for row in rows}
+
     async def logs(self, *, after: UUID | None, limit: int) -> list[SealedLog]:
         """Every workspace that has events or was ever sealed, in the order of ids."""
         rows = await self._rows(
             """
             WITH known AS (SELECT workspace_id AS id FROM ledger.heads
                            UNION SELECT workspace_id FROM ledger.deployment_entries)
-            SELECT known.id, coalesce(h.position, 0), coalesce((SELECT max(size) FROM ledger.signed_checkpoints c
-                   WHERE c.log_id = known.id), 0), r.code, r.detail, r.refused_at
+            SELECT known.id, coalesce(h.presence IN ('here', 'leaving'), true), coalesce(h.position, 0),
+                   coalesce((SELECT max(size) FROM ledger.signed_checkpoints c WHERE c.log_id = known.id), 0),
+                   r.code, r.detail, r.refused_at
             FROM known LEFT JOIN ledger.heads h ON h.workspace_id = known.id
             LEFT JOIN ledger.seal_refusals r ON r.log_id = known.id
             WHERE %s::uuid IS NULL OR known.id > %s ORDER BY known.id LIMIT %s

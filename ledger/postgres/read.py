@@ -19,7 +19,7 @@ from ledger.postgres.subject_keys import SubjectKeys
 from ledger.values import Position, StreamId, Version
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from psycopg import AsyncConnection
     from psycopg_pool import AsyncConnectionPool
@@ -58,13 +58,24 @@ class RecordedCommand(NamedTuple):
 class LedgerReader:
     """Reads from one PostgreSQL. Safe to share between tasks; each call takes a connection from the pool.
 
+    `readable` are the presences (`ledger.heads`) in which a ledger is answered for: a mover reads what arrives.
     Personal fields are opened with their person's key, or read as erased. Without a master key, reading an event about
-    a person who is not erased raises MasterKeyMissing. Archived positions are read from their object store, which may
-    raise ArchiveGone, ArchiveAltered and ArchiveStoreUnusable.
+    a person who is not erased raises MasterKeyMissing; with `people=False`, for programs that do not look at them, all
+    of them read as erased. Archived positions are read from their object store, which may raise ArchiveGone,
+    ArchiveAltered and ArchiveStoreUnusable.
     """
 
-    def __init__(self, pool: AsyncConnectionPool[Any], *, master_key: MasterKey | None = None) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        *,
+        readable: Collection[str] = READABLE,
+        master_key: MasterKey | None = None,
+        people: bool = True,
+    ) -> None:
         self._pool = pool
+        self._people = people
+        self._readable = readable
         self.keys = SubjectKeys(pool, master_key)
         self.archived = ArchivedEvents(pool)
 
@@ -78,7 +89,7 @@ class LedgerReader:
         if not rows:
             return Head(0, None, b"")
         presence, *head = rows[0]
-        if presence not in READABLE:
+        if presence not in self._readable:
             raise WorkspaceElsewhere(workspace_id, presence=presence)
         return Head(*head)
 
@@ -87,7 +98,7 @@ class LedgerReader:
         rows = await self._rows(
             "SELECT workspace_id, position FROM ledger.heads WHERE presence = ANY(%s)"
             " AND (%s::uuid[] IS NULL OR workspace_id = ANY(%s))",
-            list(READABLE),
+            list(self._readable),
             *[None if workspaces is None else list(workspaces)] * 2,
         )
         return {row[0]: row[1] for row in rows}
@@ -276,7 +287,7 @@ class LedgerReader:
         """Rows of one workspace as events. The keys are read after the events: one that was destroyed in between
         leaves them erased."""
         subjects = {row[3] for row in rows if is_personal(row[6])}
-        keys = await self.keys.find_all(rows[0][0], subjects) if subjects else {}
+        keys = await self.keys.find_all(rows[0][0], subjects) if subjects and self._people else dict.fromkeys(subjects)
         return [
             recorded(row, Seal(keys[row[3]], row[0], row[3], row[5]) if row[3] in subjects else None) for row in rows
         ]

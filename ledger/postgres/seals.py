@@ -171,6 +171,11 @@ class Seals:
             (log_id, code, detail),
         )
 
+    async def refused(self) -> set[UUID]:
+        """The logs that are noted as refused."""
+        cursor = await self._connection.execute("SELECT log_id FROM ledger.seal_refusals", binary=True)
+        return {row[0] for row in await cursor.fetchall()}
+
     async def forget_refusal(self, log_id: UUID) -> None:
         """The log is sealed again."""
         await self._connection.execute("DELETE FROM ledger.seal_refusals WHERE log_id = %s", (log_id,))

@@ -13,6 +13,8 @@ from uuid import UUID
 import psycopg
 import structlog
 
+from ledger.postgres.connecting import CONNECTION_PARAMETERS, Connection
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
@@ -65,7 +67,7 @@ class Waker:
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _notify_until_lost(self) -> None:
-        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True, prepare_threshold=0) as connection:
+        async with await Connection.connect(self._dsn, prepare_threshold=0, **CONNECTION_PARAMETERS) as connection:
             # Nothing durable is written here: waiting for the disk would only delay the wake-up.
             await connection.execute("SET synchronous_commit = off")
             while True:
@@ -86,7 +88,7 @@ async def wakeups(dsn: str, *, timeout_seconds: float = LISTEN_TIMEOUT_SECONDS) 
     """
     while True:
         try:
-            async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            async with await Connection.connect(dsn, **CONNECTION_PARAMETERS) as connection:
                 await connection.execute(f"LISTEN {CHANNEL}")
                 yield set()
                 while True:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from ledger.appending import Appended, Ledger, Unit
-from ledger.errors import AppendRefused, LedgerUnavailable
+from ledger.errors import AppendRefused, LedgerDiskFull, LedgerUnavailable
 from ledger.postgres import arrays
 from ledger.postgres.batch import lock_and_read, write_and_commit
 
@@ -45,6 +45,7 @@ class Writer:
     async def commit(self, units: Sequence[Unit]) -> Sequence[Outcome]:
         """What became of each unit: appended, or the refusal or failure that its caller is told.
 
+        A full disk is told at once: waiting a moment helps as little as another connection does.
         After a lost connection the same units are tried again: one that was committed after all is refused as
         recorded, and its caller looks the first answer up. A unit that PostgreSQL itself refuses fails alone.
         """
@@ -57,6 +58,9 @@ class Writer:
             try:
                 async with asyncio.timeout(COMMIT_SECONDS_MAX):
                     return await self._commit(units)
+            except psycopg.errors.DiskFull:
+                await self.disconnect()
+                return [LedgerDiskFull()] * len(units)
             except (psycopg.Error, OSError) as error:
                 failure, was_lost = error, self._is_lost(error)
                 await self.disconnect()

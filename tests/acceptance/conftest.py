@@ -47,6 +47,7 @@ class Everline:
             "EVERLINE_CONFIG": str(self.directory / "config.toml"),
             "EVERLINE_SPOOL_DIR": str(self.directory / "spool"),
             "XDG_CACHE_HOME": str(self.directory / "cache"),
+            "XDG_STATE_HOME": str(self.directory / "state"),
             "NO_COLOR": "1",
         }
 

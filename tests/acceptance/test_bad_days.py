@@ -198,8 +198,15 @@ def assert_history_is_whole(everline: Everline, acknowledged: dict[UUID, dict[st
     assert check["position"] == positions[-1]
 
 
+def is_projected(url: str, until: int) -> bool:
+    """Whether the tables have come as far as this position."""
+    asked = {"limit": 1, "min_position": until}
+    return httpx2.get(f"{url}/v1/workspaces/default/events", params=asked, timeout=30).status_code == 200
+
+
 def all_events(url: str, *, until: int) -> list[dict[str, Any]]:
     """The workspace's whole history, oldest first, page by page, once it is projected up to a position."""
+    eventually(lambda: is_projected(url, until), seconds_max=60)
     events: list[dict[str, Any]] = []
     cursor: str | None = None
     while True:

@@ -1,45 +1,79 @@
-"""`make bench`: every measurement of one run, on servers of its own below a temporary directory."""
+"""`make bench`: every section of one run, side by side, on servers of its own below a temporary directory.
+
+SCALE=small measures less, ROWS=append,http only those sections, BENCH_JSON=FILE also writes the rows as JSON.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import tempfile
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.bench import appends, http, sdk
-from tests.bench.report import Row, print_report
-from tests.support.installations import Everline
-from tests.support.servers import postgres_in
-
-
-def main() -> None:
-    root = Path(tempfile.mkdtemp(prefix="everline-bench-"))
-    try:
-        rows = store_rows(root / "store")
-        bare = next(row.value for row in rows if row.name == "bare insert, autocommit, 16 conn")
-        rows += system_rows(root / "system", bare_per_second=bare)
-    finally:
-        shutil.rmtree(root)
-    print_report(rows)
+from tests.bench.machine import facts
+from tests.bench.report import print_report, write_json
+from tests.bench.stand import SCALES, Stand
 
 
-def store_rows(root: Path) -> list[Row]:
-    """The ledger alone, in this process."""
-    with postgres_in(root) as postgres:
-        return asyncio.run(appends.measure(postgres.create_database()))
+class Section(NamedTuple):
+    """A name to ask for, and the module whose `measure(stand)` answers its rows."""
+
+    name: str
+    module: str
 
 
-def system_rows(root: Path, *, bare_per_second: float) -> list[Row]:
-    """Everything that `everline up` starts."""
-    system = Everline(root)
-    system.up()
-    try:
-        rows = asyncio.run(http.measure(system.url, bare_per_second=bare_per_second))
-        return rows + sdk.measure(system.url)
-    finally:
-        system.down()
+SECTIONS = (
+    Section("append", "tests.bench.appends"),
+    Section("http", "tests.bench.commands"),
+    Section("visible", "tests.bench.visible"),
+    Section("rebuild", "tests.bench.replaying"),
+    Section("growth", "tests.bench.growth"),
+    Section("lists", "tests.bench.lists"),
+    Section("http-lists", "tests.bench.http_lists"),
+    Section("sealing", "tests.bench.sealing"),
+    Section("workspaces", "tests.bench.placement"),
+    Section("sdk", "tests.bench.sdk"),
+    Section("idle", "tests.bench.idle"),
+)
+
+
+def main() -> int:
+    wanted = os.environ.get("ROWS", "")
+    scale = os.environ.get("SCALE", "full")
+    names = [section.name for section in SECTIONS]
+    asked = wanted.split(",") if wanted else names
+    if unknown := [name for name in asked if name not in names]:
+        print(f"ROWS: there is no {', '.join(unknown)}; there are {', '.join(names)}", file=sys.stderr)
+        return 2
+    if scale not in SCALES:
+        print(f"SCALE: {scale} is none of {', '.join(SCALES)}", file=sys.stderr)
+        return 2
+    with Stand(SCALES[scale]) as stand:
+        machine = facts(stand)
+        run(stand, [section for section in SECTIONS if section.name in asked])
+        print_report(stand.measured, machine=machine, skipped=stand.skipped)
+        if target := os.environ.get("BENCH_JSON"):
+            write_json(Path(target), stand.measured, machine=machine, skipped=stand.skipped)
+    return 0
+
+
+def run(stand: Stand, sections: Sequence[Section]) -> None:
+    """One after another; what they answer gathers in the stand, so that later ones can refer to it."""
+    for section in sections:
+        try:
+            module = importlib.import_module(section.module)
+        except ModuleNotFoundError as error:
+            if error.name != section.module:
+                raise
+            stand.skipped.append(f"{section.name}: there is no {section.module}")
+            continue
+        started = time.monotonic()
+        stand.measured[section.name] = module.measure(stand)
+        print(f"{section.name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,25 +9,39 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench.report import Row
+from tests.bench.report import Row, at_most
+from tests.bench.stand import Stand
 
 RUNS = 10
+THREE_STEP_MS, PER_STEP_MS, IMPORT_MS = 300, 10, 150
 IMPORTS = 5
 FEW_STEPS = 3
 MANY_STEPS = 23
 
 
-def measure(url: str) -> list[Row]:
-    """Rows against a running system. What a step costs is the difference between a long and a short run."""
-    os.environ["EVERLINE_URL"] = url
+def measure(stand: Stand) -> list[Row]:
+    """Rows against the running system. What a step costs is the difference between a long and a short run."""
+    os.environ["EVERLINE_URL"] = stand.system.url
     few, worst = run_ms(FEW_STEPS)
     many, _ = run_ms(MANY_STEPS)
     per_step = (many - few) / (MANY_STEPS - FEW_STEPS)
     imports = statistics.median(import_ms() for _ in range(IMPORTS))
     return [
-        Row("SDK overhead per step", per_step, "ms", "", None, f"{MANY_STEPS} steps against {FEW_STEPS}"),
-        Row("three-step run, warm process", few, "ms", "", None, f"worst {worst:.0f} ms"),
-        Row("import everline, new interpreter", imports, "ms", "", None, "interpreter start included"),
+        Row(
+            "SDK overhead per step",
+            per_step,
+            "ms",
+            detail=f"{MANY_STEPS} steps against {FEW_STEPS}",
+            budget=at_most(PER_STEP_MS),
+        ),
+        Row("three-step run, warm process", few, "ms", detail=f"worst {worst:.0f} ms", budget=at_most(THREE_STEP_MS)),
+        Row(
+            "import everline, new interpreter",
+            imports,
+            "ms",
+            detail="interpreter start included",
+            budget=at_most(IMPORT_MS),
+        ),
     ]
 
 

@@ -11,6 +11,8 @@ from commands.artifact_version import RegisterArtifactVersion
 from commands.component import DeleteComponent, RegisterComponent
 from commands.metadata import LogMetadata
 from commands.model_version import PromoteModelVersion, RegisterModelVersion
+from commands.pipeline import RegisterPipeline, UpdatePipeline
+from commands.rejections import NameTaken
 from commands.run_commands import CompleteRun, CompleteStep, CreateRun, StartRun, StartStep
 from commands.snapshot import CreateSnapshot
 from commands.snapshot_steps import Step
@@ -127,3 +129,15 @@ async def test_logging_does_not_contend_with_the_steps_of_the_run(processes: tup
     logs = [LogMetadata(resource_kind="run", resource=run, values={"loss": n}, step_index=n) for n in range(50)]
     starts = [StartStep(run=run, step=step, attempt=1) for step in steps]
     await asyncio.gather(*(here.accept(start) for start in starts), *(there.accept(log) for log in logs))
+
+
+async def test_a_name_is_not_taken_while_its_holder_changes_in_the_same_batch(
+    processes: tuple[Handling, Handling],
+) -> None:
+    """The first attempt looks at no claim: all that it knows of the holder is that it keeps what it had."""
+    here, _ = processes
+    made = await here.accept(RegisterPipeline(name="digits"))
+    change = UpdatePipeline(pipeline=str(made.id), description="d")
+    twin, changed = await here.batch(RegisterPipeline(name="digits"), change, atomic=False)
+    assert isinstance(twin, NameTaken)
+    assert isinstance(changed, Receipt)

@@ -12,8 +12,10 @@ import pytest
 
 from ledger import checkpoint, merkle, tiles
 from ledger.deployment import Deployment
+from ledger.postgres.scan import open_scan
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, make_key_file
+from ledger.verification import verify_database
 from tests.support.gateways import Gateway, open_gateway
 from tests.support.sealing import administrator
 from tests.support.servers import Database
@@ -141,3 +143,17 @@ async def test_a_truncated_tile_is_named(gateway: Gateway, database: Database, t
     for path in ("log/tile/0/000.p/5", "log/proofs/inclusion?position=1", "log/frontier?size=5"):
         problem = await gateway.refuses(gateway.get(path), code="tile_truncated", status=500)
         assert (problem["level"], problem["number"], problem["width"]) == (0, 0, 2)
+
+
+async def test_times_of_other_zones_verify_and_impossible_ones_are_refused(
+    gateway: Gateway, database: Database, tmp_path: Path
+) -> None:
+    def at(time: str) -> dict[str, Any]:
+        return {"name": "create-tag", "body": {"name": time[:4]}, "occurred_at": time}
+
+    commands = [at("2026-11-03T12:00:00+02:00"), at("0001-01-01T00:00:00+02:00"), at("9999-12-31T23:59:59-01:00")]
+    done = (await gateway.batch(commands=commands)).json()["results"]
+    assert [result.get("problem", {}).get("code") for result in done] == [None, "invalid_command", "invalid_command"]
+    await seal(gateway, tmp_path)
+    with open_scan(database.app_dsn) as scan:
+        assert [report.finding for report in verify_database(scan)] == [None] * 3

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -21,7 +22,7 @@ from runners.settings import WorkerSettings
 from tests.support.ledgers import OpenLedger, a_pipeline, open_ledger, unit
 from tests.support.servers import Database, Server, nats_in
 
-FOLLOW_SECONDS = 15
+FOLLOW_SECONDS = 30
 
 
 @pytest.fixture
@@ -34,8 +35,8 @@ async def ledger(database: Database) -> AsyncIterator[OpenLedger]:
 
 
 @asynccontextmanager
-async def relaying(dsn: str, nats_url: str) -> AsyncIterator[None]:
-    task = asyncio.create_task(relay.run(WorkerSettings(dsn=dsn, nats_url=nats_url)))
+async def relaying(dsn: str, nats_url: str, **settings: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(relay.run(WorkerSettings(dsn=dsn, nats_url=nats_url, **settings)))
     try:
         yield
     finally:

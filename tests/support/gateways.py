@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -89,9 +90,9 @@ class Gateway:
 
 
 @asynccontextmanager
-async def open_gateway(database: Database) -> AsyncIterator[Gateway]:
+async def open_gateway(database: Database, *, witness_key: Path | None = None) -> AsyncIterator[Gateway]:
     """An application in this process."""
-    app = create_app(GatewaySettings(dsn=database.app_dsn))
+    app = create_app(GatewaySettings(dsn=database.app_dsn, witness_key=witness_key and str(witness_key)))
     async with app.router.lifespan_context(app):
         services: Services = app.state.services
         await services.projector.start()

@@ -9,7 +9,7 @@ import contextlib
 import itertools
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,9 +105,9 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def postgres_in(root: Path) -> Iterator[PostgresServer]:
-    """A PostgreSQL below `root` with its template, ended on the way out."""
-    cluster = EmbeddedPostgres(root)
+def postgres_in(root: Path, settings: Mapping[str, str] | None = None) -> Iterator[PostgresServer]:
+    """A PostgreSQL below `root` with its template, ended on the way out; `settings` beside those of the product."""
+    cluster = EmbeddedPostgres(root, settings)
     cluster.initialise()
     server = Server(cluster.program())
     server.start()

@@ -14,6 +14,7 @@ from tests.support.placed import Deployment
 from tests.support.waiting import until
 
 RETRY_SECONDS = 0.05
+THINKING_SECONDS = 0.01
 COMMAND_SECONDS_MAX = 30
 
 
@@ -50,6 +51,7 @@ class Writers:
             await self._send(gateway, "register-pipeline", {"name": name})
             if turn % 3 == 0:
                 await self._send(gateway, "update-pipeline", {"pipeline": name, "description": ""})
+            await asyncio.sleep(THINKING_SECONDS)  # a client that writes at full speed would only measure the machine
 
     async def _send(self, gateway: Deployment, command: str, body: dict[str, Any]) -> None:
         command_id = uuid4()

@@ -1,0 +1,2 @@
+"""Other people's software, measured as shipped. What runs in the peers' own environment (`make bench-peers`) imports
+nothing of Everline."""
