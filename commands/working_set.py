@@ -28,6 +28,7 @@ from commands.command import (
 from commands.registry import decider
 from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken, UnknownAlias
 from commands.sealing import stored_claim
+from ledger.errors import ClaimTaken
 from ledger.events.registry import parent_of
 from ledger.personal import holds_personal
 from ledger.values import StreamId, Version, new_id
@@ -76,7 +77,7 @@ class _Step(NamedTuple):
 
     folds: dict[StreamId, Fold]
     taken: dict[str, StreamId]
-    released: set[str]
+    released: dict[str, StreamId]
     versions: tuple[Version, ...]
 
 
@@ -105,6 +106,7 @@ class WorkingSet:
         self._asked: dict[str, StreamId | None] = {}
         self._claims: dict[str, StreamId] = {}
         self._released: set[str] = set()
+        self._found_free: dict[str, StreamId] = {}
 
     async def find(self, lookups: dict[str, Lookup]) -> dict[str, Found] | Rejection:
         """Answers every lookup, or says which required entity is missing."""
@@ -121,9 +123,13 @@ class WorkingSet:
 
         Refuses, changing nothing, if a claim that they take is held by another stream as far as this set knows; with
         `fresh` it asks the ledger, else the append will. Claims are looked at in the order of their keys, so that a
-        stack's name (`stack:`) is refused before its use of a component (`stack_use:`).
+        stack's name (`stack:`) is refused before its use of a component (`stack_use:`). Raises ClaimTaken, so that
+        everything is decided again, when an earlier command took what is only given up now.
         """
         step = self._step(events)
+        for key, stream in step.released.items():
+            if self._claims.get(key, stream) != stream:
+                raise ClaimTaken(key, holder=stream)
         for key, stream in sorted(step.taken.items()):
             if key.startswith(tuple(self.guards)):
                 continue  # chosen after the last claim under a guarded prefix: the append finds it stale, not taken
@@ -131,9 +137,12 @@ class WorkingSet:
             if holder not in (None, stream) and key not in step.released:
                 return NameTaken(key, holder=holder)
         self.current |= step.folds
+        for key, stream in step.taken.items():
+            if key not in self._released and key not in step.released:
+                self._found_free.setdefault(key, stream)
         for key in step.released:
             self._claims.pop(key, None)
-        self._released = (self._released | step.released) - step.taken.keys()
+        self._released = (self._released | step.released.keys()) - step.taken.keys()
         self._claims |= step.taken
         return step.versions
 
@@ -141,7 +150,7 @@ class WorkingSet:
         """Where one command's events lead, from where the set stands."""
         folds: dict[StreamId, Fold] = {}
         taken: dict[str, StreamId] = {}
-        released: set[str] = set()
+        released: dict[str, StreamId] = {}
         versions: list[Version] = []
         for new in events:
             before = folds.get(new.stream) or self.current.get(new.stream, Fold(None, 0))
@@ -151,13 +160,16 @@ class WorkingSet:
             versions.append(before.version + 1)
             held = judge.claims(before.state) if before.state is not None else set()
             holds = judge.claims(state)
-            released |= held - holds
+            released |= dict.fromkeys(held - holds, new.stream)
             taken = {key: stream for key, stream in taken.items() if key not in held - holds}
             taken |= dict.fromkeys(holds - held, new.stream)
         return _Step(folds, taken, released, tuple(versions))
 
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
-        """(taken, released): how the claims of the changed streams differ from what was loaded."""
+        """(taken, released): how the claims of the changed streams differ from what was loaded.
+
+        What one stream took and gave up again is in both: the append must find it free.
+        """
         taken: dict[str, StreamId] = {}
         released: dict[str, StreamId] = {}
         for stream, fold in self.current.items():
@@ -167,9 +179,12 @@ class WorkingSet:
             judge = decider(stream.kind)
             held, holds = judge.claims(old) if old is not None else set(), judge.claims(fold.state)
             # Stream by stream: what one takes while another of them goes on holding it is for the append to refuse.
-            taken |= dict.fromkeys(map(self._stored, holds - held), stream)
-            released |= dict.fromkeys(map(self._stored, held - holds), stream)
-        return dict(sorted(taken.items())), released
+            taken |= dict.fromkeys(holds - held, stream)
+            released |= dict.fromkeys(held - holds, stream)
+        for key, stream in self._found_free.items():
+            if key not in taken and key not in released:
+                taken[key] = released[key] = stream
+        return self._as_stored(taken), self._as_stored(released)
 
     def expected(self) -> dict[StreamId, Version]:
         """The version of every stream that was looked at, unless only its existence mattered and nothing changed it."""
@@ -283,6 +298,9 @@ class WorkingSet:
         if key not in self._asked:
             self._asked[key] = await self._reader.holder(self.workspace_id, self._stored(key))
         return self._asked[key]
+
+    def _as_stored(self, claims: dict[str, StreamId]) -> dict[str, StreamId]:
+        return {self._stored(key): stream for key, stream in sorted(claims.items())}
 
     def _stored(self, key: str) -> str:
         return stored_claim(self._reader.keys, key)

@@ -52,7 +52,7 @@ class CommandToAppend(NamedTuple):
 class Unit(NamedTuple):
     """Commands that enter the ledger together. `expected` holds the version of every stream that was looked at;
     `guards` maps a claim prefix to the last key that was seen under it; `subject_keys` the new wrapped key of a person,
-    or None to destroy it."""
+    or None to destroy it. A claim that one stream both takes and releases has to be free, and stays so."""
 
     workspace_id: UUID
     commands: tuple[CommandToAppend, ...]
@@ -131,10 +131,11 @@ class Ledger:
         self._judge(unit)
         for key in unit.release:
             self.claims.pop(key, None)
-        self.claims.update(unit.take)
+        kept = {key: stream for key, stream in unit.take.items() if unit.release.get(key) != stream}
+        self.claims.update(kept)
         self.changed_claims.update(unit.release, unit.take)
         for prefix, last in self.last_keys.items():
-            under = [key for key in unit.take if key.startswith(prefix)]
+            under = [key for key in kept if key.startswith(prefix)]
             self.last_keys[prefix] = max([*under, last or ""]) or None
         positions = tuple(self._record(unit, command) for command in unit.commands)
         for subject, wrapped in unit.subject_keys.items():
@@ -159,7 +160,7 @@ class Ledger:
                 raise GuardFailed(prefix)
         for key, stream in unit.take.items():
             holder = self.claims.get(key)
-            if holder is not None and holder != stream and key not in unit.release:
+            if holder is not None and holder != stream and holder != unit.release.get(key):
                 raise ClaimTaken(key, holder=holder)
 
     def _record(self, unit: Unit, command: CommandToAppend) -> tuple[Position, Position]:

@@ -40,8 +40,9 @@ EVENTS_PER_READ_MAX = 500
 NET_SECONDS = 1.0
 """How often all heads are compared: the net under a message or a wake-up that never comes."""
 
-BROKER_GRACE_SECONDS = 0.1
-"""How long a commit's message may take through the broker before the event is read from PostgreSQL."""
+BROKER_GRACE_SECONDS = 0.015
+"""How long a commit's message may take through the broker before the event is read from PostgreSQL. Longer and the
+slowest hundredth would wait for it; what comes after all is dropped."""
 
 ATTACH_RETRY_SECONDS = 1.0
 

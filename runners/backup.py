@@ -21,7 +21,7 @@ from ledger.backup.manifest import (
     WorkspaceBackup,
 )
 from ledger.backup.segment import Compressor, lines
-from ledger.backup.tables import whole
+from ledger.backup.tables import newest, whole
 from runners import catalog
 
 if TYPE_CHECKING:
@@ -62,11 +62,13 @@ class _Backup:
 
     def make(self, keys: str) -> Made:
         source = self._source
+        replaced = [name for table in newest() for name in self._place.names(_folder(table))]
         with source.snapshot():
             made_at, schema = source.now(), source.schema()
             heads = source.heads()
             self._check_continuity({head.workspace_id: head for head in heads}, source.moved_away())
             tables = {table: self._whole(table) for table in whole()}
+            only_now = {table: self._store(f"{_folder(table)}/rows", source.whole(table)) for table in newest()}
             deployment = source.deployment()
             claims = {head.workspace_id: self._claims(head) for head in heads}
             signed = {head.workspace_id: source.signed(head.workspace_id) for head in heads}
@@ -84,8 +86,10 @@ class _Backup:
             tables=tables,
             deployment=deployment and DeploymentBackup(deployment.id, deployment.name, deployment.public_key.hex()),
             keys=keys,
+            newest=only_now,
         )
         catalog.publish(self._place, manifest)
+        self._place.delete(set(replaced) - {stored.name for stored in only_now.values()})
         self._progress.finish()
         return Made(manifest, self._events_added, self._bytes_added)
 
@@ -214,6 +218,11 @@ def _worth_keeping(segments: tuple[Segment, ...], head: Position) -> list[Segmen
     while kept and _is_small(kept[-1]) and kept[-1].last - kept[-1].first < head - kept[-1].last:
         kept.pop()
     return kept
+
+
+def _folder(table: str) -> str:
+    """Where the only copy of such a table lies: every other object there is one from before."""
+    return f"newest/{table}"
 
 
 def _end(segments: list[Segment]) -> Position:

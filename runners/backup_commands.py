@@ -72,7 +72,7 @@ def list_backups(place: Where, data_dir: DataDir, dsn: Dsn = None, as_json: Json
     with _named_errors(place):
         found = Place(place, must_exist=True)
         manifests = [catalog.load(found, number) for number in catalog.numbers(found)]
-    backup_report.listed(manifests, backup_report.heads(_dsn(data_dir, dsn)), as_json=as_json)
+    backup_report.listed(manifests, backup_report.heads(_dsn(data_dir, dsn), manifests), as_json=as_json)
 
 
 @app.command()

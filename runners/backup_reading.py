@@ -82,7 +82,7 @@ def verify(place: Place, manifest: Manifest, *, trusted: VerifierKey | None, pro
             raise BackupDamaged(
                 f"workspace {workspace.id}", "its events do not add up to its head", position=workspace.position
             )
-    objects = list(_other_objects(manifest))
+    objects = [*_other_objects(manifest), *catalog.load(place).newest.values()]
     for wanted in objects:
         for _ in segments.inflate(wanted.name, catalog.fetch(place, wanted)):
             pass

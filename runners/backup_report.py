@@ -45,10 +45,14 @@ def made(done: Made, keys: Stored, place: str, *, as_json: bool) -> None:
     return None
 
 
-def heads(dsn: str) -> dict[UUID, Position] | None:
-    """Where the running ledgers stand; None when PostgreSQL does not answer."""
+def heads(dsn: str, manifests: list[Manifest]) -> dict[UUID, Position] | None:
+    """Where the ledgers stand of which these are backups; None when PostgreSQL does not answer, or has others."""
+    backed_up = manifests[-1].deployment if manifests else None
     try:
         with Source(f"{dsn} connect_timeout={CONNECT_SECONDS_MAX}" if "://" not in dsn else dsn) as source:
+            running = source.deployment()
+            if running is None or backed_up is None or running.id != backed_up.id:
+                return None
             return {head.workspace_id: head.position for head in source.heads()}
     except psycopg.OperationalError:
         return None

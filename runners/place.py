@@ -6,6 +6,7 @@ Objects are written once. `create` refuses a name that is there, which is what o
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +55,16 @@ class Place:
         """The objects below a prefix, with their sizes in bytes."""
         try:
             return {found["path"]: found["size"] for page in obstore.list(self._store, prefix) for found in page}
+        except (BaseError, OSError) as error:
+            raise PlaceUnusable(self.where, _words(error)) from error
+
+    def delete(self, names: Collection[str]) -> None:
+        """Removes objects for good, those that are gone already included."""
+        try:
+            if names:
+                obstore.delete(self._store, sorted(names))
+        except (NotFoundError, FileNotFoundError):
+            return
         except (BaseError, OSError) as error:
             raise PlaceUnusable(self.where, _words(error)) from error
 

@@ -81,7 +81,8 @@ class Restoring:
         """Blocks until everything is written; the caller commits. Raises BackupError."""
         refuse_untrusted(self._deployment, self._terms.trusted)
         self._progress.start(self._manifest.events)
-        for table, rows in self._manifest.tables.items():
+        newest = catalog.load(self._place).newest
+        for table, rows in (*self._manifest.tables.items(), *newest.items()):
             self._target.rows(table, self._pieces(rows))
         if self._deployment is not None:
             self._target.witness(self._deployment.name, self._deployment.public_key)

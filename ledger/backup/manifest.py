@@ -72,7 +72,7 @@ class WorkspaceBackup(msgspec.Struct, frozen=True):
 
 class Manifest(msgspec.Struct, frozen=True):
     """One backup. `schema` is the database's, `made_at` when the snapshot was taken, `deployment` None if nothing was
-    ever signed, `keys` where the key files went, if anywhere."""
+    ever signed, `keys` where the key files went, if anywhere. `newest` counts only in the newest backup of a place."""
 
     number: int
     made_at: datetime
@@ -82,6 +82,7 @@ class Manifest(msgspec.Struct, frozen=True):
     tables: dict[str, StoredObject]
     deployment: DeploymentBackup | None
     keys: str
+    newest: dict[str, StoredObject] = {}
 
     @property
     def events(self) -> int:

@@ -24,6 +24,13 @@ class Whole(NamedTuple):
     table: str
 
 
+class Newest(NamedTuple):
+    """Kept only as it is now: a backup removes from its place what those before it kept, and a restore of any of them
+    takes the newest. For keys that are destroyed: no old backup may bring one back."""
+
+    table: str
+
+
 class Derived(NamedTuple):
     """Not kept: a restore makes it from the log, or does without."""
 
@@ -31,7 +38,7 @@ class Derived(NamedTuple):
     how: str
 
 
-TABLES: tuple[Log | Checkpoints | Whole | Derived, ...] = (
+TABLES: tuple[Log | Checkpoints | Whole | Newest | Derived, ...] = (
     Log("events"),
     Log("commands"),
     Derived("heads", "the last event says where a ledger stands; the Merkle frontier is computed from the leaves"),
@@ -43,13 +50,18 @@ TABLES: tuple[Log | Checkpoints | Whole | Derived, ...] = (
     Derived("deployment_entries", "a restored deployment begins a log of its own"),
     Derived("tiles", "the sealer computes them from the leaves"),
     Derived("seal_refusals", "the sealer finds anew what it refuses"),
-    Whole("subject_keys"),
+    Newest("subject_keys"),
     Derived("archives", "a restored ledger holds every position itself; the files stay in their object store"),
     Derived("archived_streams", "as for archives"),
     Whole("witnessed_deployments"),
     Whole("witnessed_checkpoints"),
     Whole("refused_checkpoints"),
 )
+
+
+def newest() -> tuple[str, ...]:
+    """The tables of which only the newest copy may exist."""
+    return tuple(table.table for table in TABLES if isinstance(table, Newest))
 
 
 def whole() -> tuple[str, ...]:

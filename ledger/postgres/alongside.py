@@ -30,7 +30,9 @@ async def copy_claims(transfer: Transfer) -> Position:
         await transfer.own_target()
         await transfer.target.execute("DELETE FROM ledger.claims WHERE workspace_id = %s", (transfer.workspace_id,))
         rows = sql.SQL(f"SELECT {CLAIM_COLUMNS} FROM ledger.claims WHERE workspace_id = {{}}")
-        await transfer.copy_rows("ledger.claims", CLAIM_COLUMNS, rows.format(sql.Literal(transfer.workspace_id)))
+        await transfer.copy_rows(
+            "ledger.claims", sql.SQL(CLAIM_COLUMNS), rows.format(sql.Literal(transfer.workspace_id))
+        )
     return head.position
 
 
@@ -56,7 +58,7 @@ async def refresh_claims(transfer: Transfer, *, after: Position) -> None:
         )
         await transfer.copy_rows(
             "ledger.claims",
-            CLAIM_COLUMNS,
+            sql.SQL(CLAIM_COLUMNS),
             rows.format(sql.Literal(kinds), sql.Literal(ids), sql.Literal(transfer.workspace_id)),
         )
     digests = [
@@ -88,11 +90,11 @@ async def _digests(connection: AsyncConnection[Any], table: Compared, transfer: 
 async def _copy(transfer: Transfer, table: Compared, keys: list[str]) -> None:
     """Through a table of the transaction's own, because COPY knows no conflict."""
     name, owner = sql.Identifier(table.name), sql.Identifier(table.owner)
-    columns = await _columns(transfer.source, table)
+    names = [sql.Identifier(column) for column in await _columns(transfer.source, table)]
+    columns = sql.SQL(", ").join(names)
     rows = sql.SQL("SELECT {} FROM ledger.{} WHERE {} = {} AND {} = ANY({}::text[])").format(
-        sql.SQL(columns), name, owner, sql.Literal(transfer.workspace_id), _key_text(table), sql.Literal(keys)
+        columns, name, owner, sql.Literal(transfer.workspace_id), _key_text(table), sql.Literal(keys)
     )
-    names = [sql.Identifier(column) for column in columns.split(", ")]
     updates = sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(column) for column in names)
     conflict = sql.SQL("DO UPDATE SET {}").format(updates) if table.mutable else sql.SQL("DO NOTHING")
     key = sql.SQL(", ").join(map(sql.Identifier, (table.owner, *table.key)))
@@ -104,19 +106,18 @@ async def _copy(transfer: Transfer, table: Compared, keys: list[str]) -> None:
         await transfer.copy_rows("arriving", columns, rows)
         await transfer.target.execute(
             sql.SQL("INSERT INTO ledger.{} ({}) SELECT {} FROM arriving ON CONFLICT ({}) {}").format(
-                name, sql.SQL(columns), sql.SQL(columns), key, conflict
+                name, columns, columns, key, conflict
             )
         )
 
 
-async def _columns(connection: AsyncConnection[Any], table: Compared) -> str:
+async def _columns(connection: AsyncConnection[Any], table: Compared) -> list[str]:
     cursor = await connection.execute(
-        "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute"
-        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        " ORDER BY attnum",
         (f"ledger.{table.name}",),
     )
-    row = await cursor.fetchone()
-    return str(row[0]) if row else ""
+    return [row[0] for row in await cursor.fetchall()]
 
 
 def _key_text(table: Compared) -> sql.Composable:

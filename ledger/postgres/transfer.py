@@ -104,10 +104,10 @@ class Transfer:
         if row is None:
             raise MoveGivenUp(self.workspace_id)
 
-    async def copy_rows(self, table: str, columns: str, rows: sql.Composable) -> None:
+    async def copy_rows(self, table: str, columns: sql.Composable, rows: sql.Composable) -> None:
         """What a query gives at the source, into a table of the target."""
         out = sql.SQL("COPY ({}) TO STDOUT (FORMAT BINARY)").format(rows)
-        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(table), sql.SQL(columns))
+        into = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.SQL(table), columns)
         async with self.source.cursor().copy(out) as reading, self.target.cursor().copy(into) as writing:
             async for data in reading:
                 await writing.write(data)
@@ -116,8 +116,8 @@ class Transfer:
         stretch = {"workspace": sql.Literal(self.workspace_id), "first": self.position + 1, "last": last}
         async with self.target.transaction():
             await self.own_target()
-            await self.copy_rows("ledger.events", COLUMNS, sql.SQL(EVENTS_OF).format(**stretch))
-            await self.copy_rows("ledger.commands", COMMAND_COLUMNS, sql.SQL(COMMANDS_OF).format(**stretch))
+            await self.copy_rows("ledger.events", sql.SQL(COLUMNS), sql.SQL(EVENTS_OF).format(**stretch))
+            await self.copy_rows("ledger.commands", sql.SQL(COMMAND_COLUMNS), sql.SQL(COMMANDS_OF).format(**stretch))
             await self._copy_commands_without_events(self.position + 1, last)
             await self.target.execute(UPSERT_STREAMS, (self.workspace_id, self.position, last))
             await self._grow(last)

@@ -13,6 +13,7 @@ import pytest
 
 from commands.tag import CreateTag
 from ledger import merkle
+from ledger.backup import tables
 from ledger.backup.errors import BackupDiverged, LedgerDamaged
 from ledger.backup.manifest import Segment
 from ledger.backup.tables import TABLES
@@ -237,3 +238,31 @@ def test_a_place_that_cannot_be_written_is_refused(tmp_path: Path, database: Dat
         backed_up(database, tmp_path / "file" / "below")
     with pytest.raises(PlaceUnusable):
         Place("nonsense://bucket")
+
+
+async def test_of_keys_only_the_newest_copy_exists(
+    ledger: OpenLedger, database: Database, postgres: PostgresServer, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever was destroyed since is in no backup any more, and a restore of an old one does not bring it back."""
+    changed = [tables.Newest(one.table) if one.table == "refused_checkpoints" else one for one in TABLES]
+    monkeypatch.setattr(tables, "TABLES", tuple(changed))
+    insert = "INSERT INTO ledger.refused_checkpoints VALUES ('a', 1, %s, 'secret', 'x')"
+    await ledger.appender.append(unit(new_id(), a_pipeline()))
+    with administrator(database) as connection:
+        connection.execute(insert, (b"0" * 32,))
+        backed_up(database, place)
+        assert secrets_in(place) == [b"secret"]
+        connection.execute("DELETE FROM ledger.refused_checkpoints")
+    backed_up(database, place)
+    assert secrets_in(place) == []
+    assert is_whole(place, 1)
+    target = postgres.create_database()
+    restored(place, target, number=1, derived_claims=True)
+    with psycopg.connect(target.owner_dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM ledger.refused_checkpoints").fetchone() == (0,)
+    postgres.drop_database(target.name)
+
+
+def secrets_in(place: Path) -> list[bytes]:
+    """The secrets that any file of the place holds."""
+    return [b"secret" for file in place.rglob("*.gz") if b"secret" in gzip.decompress(file.read_bytes())]

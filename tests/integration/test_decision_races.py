@@ -11,7 +11,7 @@ from commands.artifact_version import RegisterArtifactVersion
 from commands.component import DeleteComponent, RegisterComponent
 from commands.metadata import LogMetadata
 from commands.model_version import PromoteModelVersion, RegisterModelVersion
-from commands.pipeline import RegisterPipeline, UpdatePipeline
+from commands.pipeline import DeletePipeline, RegisterPipeline, UpdatePipeline
 from commands.rejections import NameTaken
 from commands.run_commands import CompleteRun, CompleteStep, CreateRun, StartRun, StartStep
 from commands.snapshot import CreateSnapshot
@@ -20,7 +20,7 @@ from commands.stack import RegisterStack
 from commands.submission import Receipt
 from commands.tagging import AttachTag
 from ledger.events.artifact_version import ArtifactVersionRegistered
-from ledger.values import StreamId
+from ledger.values import StreamId, new_id
 from tests.support.handling import Handling, open_handling
 from tests.support.servers import Database
 
@@ -141,3 +141,43 @@ async def test_a_name_is_not_taken_while_its_holder_changes_in_the_same_batch(
     twin, changed = await here.batch(RegisterPipeline(name="digits"), change, atomic=False)
     assert isinstance(twin, NameTaken)
     assert isinstance(changed, Receipt)
+
+
+async def test_a_name_is_not_taken_before_its_holder_gives_it_up_in_the_same_batch(
+    processes: tuple[Handling, Handling],
+) -> None:
+    """In the end each name has one holder; at the position in between, two would have it."""
+    here, _ = processes
+    made = await here.accept(RegisterPipeline(name="digits"))
+    early, deleted = await here.batch(
+        RegisterPipeline(name="digits"), DeletePipeline(pipeline=str(made.id)), atomic=False
+    )
+    assert isinstance(early, NameTaken)
+    assert isinstance(deleted, Receipt)
+
+
+async def test_a_name_that_is_held_is_not_taken_for_a_moment(processes: tuple[Handling, Handling]) -> None:
+    here, _ = processes
+    await here.accept(RegisterPipeline(name="digits"))
+    passing = new_id()
+    taken, _ = await here.batch(
+        RegisterPipeline(id=passing, name="digits"), UpdatePipeline(pipeline=str(passing), name="other"), atomic=False
+    )
+    assert isinstance(taken, NameTaken)
+
+
+async def test_a_free_name_can_be_taken_for_a_moment(processes: tuple[Handling, Handling]) -> None:
+    here, there = processes
+    passing = new_id()
+    answers = await here.batch(
+        RegisterPipeline(id=passing, name="digits"), UpdatePipeline(pipeline=str(passing), name="other")
+    )
+    assert all(isinstance(answer, Receipt) for answer in answers)
+    await there.accept(RegisterPipeline(name="digits"))
+
+
+async def test_a_name_goes_from_one_to_the_other_in_a_batch(processes: tuple[Handling, Handling]) -> None:
+    here, _ = processes
+    made = await here.accept(RegisterPipeline(name="digits"))
+    answers = await here.batch(DeletePipeline(pipeline=str(made.id)), RegisterPipeline(name="digits"))
+    assert all(isinstance(answer, Receipt) for answer in answers)

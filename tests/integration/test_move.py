@@ -41,6 +41,10 @@ from tests.support.waiting import eventually, until
 from tests.support.writing import assert_whole, writing
 
 MOVER_SECONDS_MAX = 40
+PUBLISHED = """
+INSERT INTO ledger.relays (workspace_id, position, epoch) VALUES (%s, %s, 7)
+ON CONFLICT (workspace_id) DO UPDATE SET position = excluded.position
+"""
 GIVEN_UP = "SELECT 1 FROM ledger.events WHERE type = 'workspace.move_abandoned'"
 KILLED_MOVER = """
 import asyncio, json, os, signal, sys
@@ -178,6 +182,20 @@ async def test_the_past_is_the_same_at_the_new_place(gateways: list[Deployment])
     await here.project()
     page = await here.client.get("/v1/workspaces/team/pipelines", params={"as_of": now.isoformat()})
     assert [row["name"] for row in page.json()["items"]] == ["before"]
+
+
+async def test_how_far_a_workspace_was_published_moves_with_it(gateways: list[Deployment]) -> None:
+    here, _ = gateways
+    for name in ("digits", "words"):
+        await here.register("team", name)
+    rows = []
+    for position, (at, to) in enumerate((("main", "eu"), ("eu", "main")), start=1):
+        async with here.services(at).pool.connection() as connection:
+            await connection.execute(PUBLISHED, (here.workspaces["team"], position))
+        await moved(here, to)
+        async with here.services(to).pool.connection() as connection:
+            rows += await (await connection.execute("SELECT position, epoch FROM ledger.relays")).fetchall()
+    assert rows == [(1, 7), (2, 7)]
 
 
 async def test_what_is_left_is_read_only_and_can_be_dropped_and_come_back(gateways: list[Deployment]) -> None:

@@ -13,13 +13,16 @@ import pytest
 from msgspec import ValidationError
 
 from gateway.settings import read_settings
+from ledger import broker
 from ledger.placement import InvalidAliases, parse_dsns
 from ledger.postgres.migrate import migrate
-from runners import projector
+from runners import projector, relay
 from runners.migration import migrate_all
 from tests.support.placed import Deployment, open_deployment
 from tests.support.servers import Database, PostgresServer
 from tests.support.waiting import until
+
+SECONDS_MAX = 30
 
 
 @pytest.fixture
@@ -118,6 +121,30 @@ async def test_the_projector_works_on_each_postgres(deployment: Deployment) -> N
             receipt = (await deployment.register(name, "digits")).json()
             shown = await until(partial(deployment.pipelines, name, min_position=receipt["position"]))
             assert shown == ["digits"]
+
+
+async def test_each_postgres_is_relayed_to_a_stream_of_its_own(deployment: Deployment, nats_url: str) -> None:
+    await deployment.create("home")
+    abroad = await deployment.create("abroad", alias="eu")
+    task = asyncio.create_task(relay.run(deployment.worker_settings(nats_url=nats_url)))
+    client = await broker.connect(nats_url, name="test")
+    received: asyncio.Queue[str] = asyncio.Queue()
+
+    async def take(message: Any) -> None:
+        await received.put(message.subject)
+
+    await client.subscribe(broker.subjects("eu"), cb=take)
+    try:
+        for name in ("home", "abroad"):
+            assert (await deployment.register(name, "digits")).status_code == 200
+        async with asyncio.timeout(SECONDS_MAX):
+            assert await received.get() == f"everline.eu.{abroad.hex}.pipeline.registered"
+        assert received.empty(), "what is at home has another stream"
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await broker.close(client)
 
 
 async def accepted(deployment: Deployment, workspace: str) -> bool:

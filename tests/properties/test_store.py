@@ -122,7 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
     def record(self, asked: Unit) -> None:
         for key in asked.release:
             self.claims.pop(key, None)
-        self.claims |= asked.take
+        self.claims |= {key: stream for key, stream in asked.take.items() if asked.release.get(key) != stream}
         for command in asked.commands:
             self.commands.append(command.command_id)
             for event in command.events:
@@ -171,6 +171,13 @@ class StoreMachine(RuleBasedStateMachine):
             both = {holder: self.version(holder), stream: self.version(stream)}
             asked = self.unit(stream, "h", expected=both, release={key: holder}, take={key: stream})
             assert self.append(process, asked) is None
+
+    @rule(process=processes, stream=streams, key=keys)
+    def take_a_claim_for_a_moment(self, process: int, stream: StreamId, key: str) -> None:
+        """It has to be free, and is free afterwards."""
+        holder = self.claims.get(key, stream)
+        refusal = self.append(process, self.unit(stream, "m", take={key: stream}, release={key: stream}))
+        assert isinstance(refusal, ClaimTaken) == (holder != stream)
 
     @rule(process=processes, stream=streams, is_stale=st.booleans())
     def take_the_next_number(self, process: int, stream: StreamId, is_stale: bool) -> None:

@@ -8,7 +8,9 @@
     processes.py   one program: started, killed, paused, and restarted as a supervisor does
     proxy.py       one connection's way: dropped, stalled, swallowed or half closed
     checks.py      the list of what is compared once everything works again
-    history.py     the rules that the recorded history itself has to follow
+    rules.py       what a recorded history must be, given what the clients were told
+    history.py     one workspace's history, and the world that its events describe
+    asking.py      how a client asks, and asks again
     campaign.py    one run from the first fault to the last check, and the report
 
 Run it with `make chaos` (SEED=..., FAULTS=...). Start reading in campaign.py.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from tests.acceptance.chaos.model import Asked, Document, Model
 
-ATTEMPT_SECONDS_MAX = 8.0
+ATTEMPT_SECONDS_MAX = 3.0
 ANSWER_SECONDS_MAX = 90.0
 RETRY_SECONDS = (0.02, 0.4)
 LOST = (httpx2.TransportError, httpx2.InvalidURL)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-CLIENTS = 8
+CLIENTS = 12
 WORKSPACES = ["red", "green", "blue"]
 FAULTS_PER_GROUP = 12
 LAST_FAULTS_SHOWN = 30
@@ -136,7 +136,8 @@ async def working(cluster: Cluster, model: Model, seed: int) -> AsyncIterator[tu
     ]
     clients = [Client(f"{seed}/{number}", asking, shelves, pace) for number in range(CLIENTS)]
     tasks = [asyncio.create_task(client.work()) for client in clients]
-    tasks += [asyncio.create_task(follower.follow()) for follower in (subscription, *(it for _, it in streams))]
+    tasks += [asyncio.create_task(subscription.follow())]
+    tasks += [asyncio.create_task(stream.follow()) for _, stream in streams]
     body = asyncio.current_task()
     assert body is not None
     for task in tasks:

@@ -142,9 +142,9 @@ class Faults:
 
     async def _pause(self, fault: Fault) -> None:
         process = self._cluster.processes[fault.target]
-        process.signal(signal.SIGSTOP)
+        process.send(signal.SIGSTOP)
         await asyncio.sleep(fault.seconds)
-        process.signal(signal.SIGCONT)
+        process.send(signal.SIGCONT)
 
     async def _hit_backend(self, fault: Fault) -> None:
         backends = self._cluster.backends()

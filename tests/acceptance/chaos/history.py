@@ -74,8 +74,8 @@ async def read_history(dsn: str, name: str, workspace_id: UUID) -> History:
         events=[envelope(row) for row in stored],
         leaves=[row[15] for row in stored],
         commands={row[0]: Command(*row[1:]) for row in commands},
-        versions=dict(streams),  # type: ignore[arg-type]
-        claims=dict(claims),  # type: ignore[arg-type]
+        versions=dict(streams),
+        claims=dict(claims),
     )
 
 

@@ -66,7 +66,7 @@ class Process:
             await asyncio.gather(self._keeping, return_exceptions=True)
         await self._end(self.program.stop_signal)
 
-    def signal(self, number: signal.Signals) -> None:
+    def send(self, number: signal.Signals) -> None:
         """To the program and, for a pause, to everything that it started."""
         if (pid := self.pid) is None:
             return
@@ -87,12 +87,12 @@ class Process:
         self._may_run.set()
 
     async def _end(self, number: signal.Signals) -> None:
-        self.signal(signal.SIGCONT)
-        self.signal(number)
+        self.send(signal.SIGCONT)
+        self.send(number)
         deadline = time.monotonic() + self.program.stop_seconds_max
         while self.pid is not None:
             if time.monotonic() > deadline:
-                self.signal(signal.SIGKILL)
+                self.send(signal.SIGKILL)
             await asyncio.sleep(POLL_SECONDS)
 
     async def _keep_running(self) -> None:

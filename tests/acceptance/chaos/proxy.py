@@ -40,6 +40,7 @@ class Link:
                 await target.drain()
         if self.is_swallowed:
             await asyncio.sleep(HALF_OPEN_SECONDS_MAX)
+            self.abort()
         else:
             await self._flowing.wait()
             self._end(target)
