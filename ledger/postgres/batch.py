@@ -164,5 +164,5 @@ DELETE FROM ledger.claims USING unnest(%s, %s) AS gone (workspace_id, key)
 WHERE claims.workspace_id = gone.workspace_id AND claims.key = gone.key
 """
 INSERT_CLAIMS = "INSERT INTO ledger.claims SELECT * FROM unnest(%s, %s, %s, %s)"
-INSERT_KEYS = "INSERT INTO ledger.subject_keys SELECT * FROM unnest(%s, %s, %s)"
+INSERT_KEYS = "INSERT INTO ledger.subject_keys (workspace_id, subject_id, wrapped_key) SELECT * FROM unnest(%s, %s, %s)"
 DESTROY_KEYS = "SELECT ledger.destroy_key(w, s, at) FROM unnest(%s, %s, %s) AS ended (w, s, at)"

@@ -26,4 +26,4 @@ BEGIN
 END $$;
 REVOKE ALL ON FUNCTION ledger.destroy_key(uuid, uuid, bigint) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ledger.destroy_key(uuid, uuid, bigint) TO everline_app;
-GRANT SELECT, INSERT ON ledger.subject_keys TO everline_app;
+GRANT SELECT, INSERT (workspace_id, subject_id, wrapped_key) ON ledger.subject_keys TO everline_app;
