@@ -52,7 +52,7 @@ from projections.moments import Moments
 from projections.projector import Projector
 from projections.query import Queries
 
-POOL_SIZE_MIN = 2
+POOL_SIZE_MIN = 1
 POOL_SIZE_MAX = 16
 POOL_WAIT_SECONDS_MAX = 5.0
 POOL_WAITING_MAX = 1_000

@@ -44,6 +44,7 @@ POSTGRES_SETTINGS: Mapping[str, str] = {
     "io_method": "sync",
     "max_worker_processes": "4",
     "max_parallel_workers": "2",
+    "max_logical_replication_workers": "0",
     "timezone": "UTC",
     "log_timezone": "UTC",
 }

@@ -41,7 +41,7 @@ async def _project(settings: WorkerSettings, master_key: MasterKey | None, alias
     async with worker.connections(dsn, size_max=HANDS + worker.POOL_SIZE_MAX) as pool:
         subscribe = partial(Subscription, dsn=dsn, nats_url=settings.nats_url, alias=alias)
         once = partial(_project_until_lost, pool, LedgerReader(pool, master_key=master_key), subscribe)
-        await worker.again_and_again(f"projector {alias}", once, away=worker.AWAY)
+        await worker.again_and_again(f"projector {alias}", pool, once, away=worker.AWAY)
 
 
 async def _project_until_lost(

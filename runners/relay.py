@@ -47,7 +47,7 @@ async def _relay(nats: Nats, alias: str, dsn: str) -> None:
     """One PostgreSQL's events, for ever."""
     async with worker.connections(dsn) as pool:
         once = partial(_relay_until_lost, alias, dsn, nats, pool)
-        await worker.again_and_again(f"relay {alias}", once, away=(*worker.AWAY, NatsError))
+        await worker.again_and_again(f"relay {alias}", pool, once, away=(*worker.AWAY, NatsError))
 
 
 async def _relay_until_lost(alias: str, dsn: str, nats: Nats, pool: AsyncConnectionPool[Any]) -> None:

@@ -39,7 +39,7 @@ async def _seal(settings: SealerSettings, alias: str, dsn: str) -> None:
         name = f"{name}-{alias}"
     async with worker.connections(dsn) as pool:
         once = partial(_seal_until_lost, settings, pool, name)
-        await worker.again_and_again(f"sealer {alias}", once, away=(*worker.AWAY, SignerFailed))
+        await worker.again_and_again(f"sealer {alias}", pool, once, away=(*worker.AWAY, SignerFailed))
 
 
 async def _seal_until_lost(settings: SealerSettings, pool: AsyncConnectionPool[Any], name: str | None) -> None:

@@ -66,14 +66,17 @@ async def on_each(aliases: Mapping[str, str], work: Callable[[str, str], Corouti
             group.create_task(work(alias, dsn), name=alias)
 
 
-async def again_and_again(name: str, work: Callable[[], Awaitable[None]], *, away: tuple[type[Exception], ...]) -> None:
-    """Starts the work anew whenever a dependency goes away."""
+async def again_and_again(
+    name: str, pool: Pool, work: Callable[[], Awaitable[None]], *, away: tuple[type[Exception], ...]
+) -> None:
+    """Starts the work anew whenever a dependency goes away, and replaces the pool's connections that died with it."""
     while True:
         try:
             await work()
         except away as error:
             log.warning("worker.waiting", worker=name, reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_SECONDS)
+            await pool.check()
 
 
 def master_key(keys: Path | None) -> MasterKey | None:
@@ -98,8 +101,9 @@ async def until_one_ends(*work: Coroutine[Any, Any, None]) -> None:
 async def connections(
     dsn: str, *, size_max: int = POOL_SIZE_MAX, wait_seconds_max: float = 30.0
 ) -> AsyncIterator[Pool]:
-    """The worker's pool: few connections, each tried before it is used."""
-    pool = pool_of(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max, checked=True)
+    """The worker's pool. A connection is not tried before it is used: that would be a fifth of a relay's round trips,
+    and a worker that meets a dead one starts anew."""
+    pool = pool_of(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max)
     await pool.open()
     try:
         yield pool

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from everline.cli.exit_codes import ExitCode
 from everline.client import CONTROL, Client
-from everline.demo import story, system
+from everline.demo import sealed, story, system
 from everline.demo.acts import SHARED, Journal, decide, load_pipeline, register_stacks, run_three_times
 from everline.demo.narrator import Narrator
 from everline.errors import NotFound
@@ -97,3 +97,4 @@ def play(client: Client, narrator: Narrator, directory: Path) -> None:
     story.tell_differences(client, narrator, journal)
     story.undo(client, narrator, journal)
     story.prove(client, narrator)
+    sealed.prove_to_strangers(client, narrator, journal)

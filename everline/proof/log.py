@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from everline.calls import Call, Place
 from everline.client import CONTROL, Client
 from everline.proof.verify import HASH_BYTES, Broken, Checkpoint, Key, from_base64
 
+T = TypeVar("T")
 BUNDLE_WIDTH = 256
 CONTROL_ID = "00000000-0000-0000-0000-000000000000"
 
@@ -43,8 +44,11 @@ class Log:
 
     def inclusion(self, position: int, size: int) -> tuple[bytes, list[bytes]]:
         """The leaf hash at a position, and the proof that the log of this size has it."""
-        found = self._json("proofs/inclusion", {"position": position, "size": size})
-        return _hash(found["leaf_hash"]), [_hash(one) for one in found["hashes"]]
+
+        def decode(found: dict[str, Any]) -> tuple[bytes, list[bytes]]:
+            return _hash(found["leaf_hash"]), [_hash(one) for one in found["hashes"]]
+
+        return self._asked("proofs/inclusion", {"position": position, "size": size}, decode)
 
     def frontier(self, size: int) -> list[bytes]:
         """The perfect subtrees' roots of the log at a size."""
@@ -53,6 +57,8 @@ class Log:
     def entries(self, first: int, last: int, *, size: int) -> Iterator[tuple[int, bytes, bytes]]:
         """(position, entry, leaf hash as sealed) from `first` to `last`, of the log as it is at `size`. One bundle of
         at most 256 entries is held at a time."""
+        if first > last:
+            return
         for number in range((first - 1) // BUNDLE_WIDTH, (last - 1) // BUNDLE_WIDTH + 1):
             begin = number * BUNDLE_WIDTH
             width = min(BUNDLE_WIDTH, size - begin)
@@ -65,10 +71,10 @@ class Log:
                     yield position, entry, hashes[index * HASH_BYTES : (index + 1) * HASH_BYTES]
 
     def _hashes(self, path: str, params: Mapping[str, Any]) -> list[bytes]:
-        return [_hash(one) for one in self._json(path, params)["hashes"]]
+        return self._asked(path, params, lambda found: [_hash(one) for one in found["hashes"]])
 
-    def _json(self, path: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        return self._client.send(Call("GET", f"{self._path}/{path}", dict, params, repeatable=True))
+    def _asked(self, path: str, params: Mapping[str, Any], decode: Callable[[Any], T]) -> T:
+        return self._client.send(Call("GET", f"{self._path}/{path}", decode, params, repeatable=True))
 
     def _raw(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
         return self._client.send(Call("GET", f"{self._path}/{path}", bytes, params or {}, repeatable=True, raw=True))

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from everline.proof.remembered import Remembered
 
 PAGE = 500
+ENTRIES_FIRST_MAX = 10_000
+"""Entries of the deployment's log that are read when nothing is remembered; idle workspaces before them are checked by
+the server's list only, and by the full check."""
+
 GONE = frozenset({"not_sealed_yet", "workspace_not_found"})
 """What a server answers for a log that it once sealed and does not have any more."""
 
@@ -75,19 +79,34 @@ def row(origin: str, size: int, broken: Broken | None = None) -> dict[str, Any]:
 
 
 def _own_log(log: Log, key: Key, remembered: Remembered) -> dict[str, int]:
-    """The size of every workspace that the deployment's log names, and of the log itself."""
+    """The size of every workspace that is remembered or that the deployment's log names, and of that log itself.
+
+    Reads what is new since this machine looked, or the last ENTRIES_FIRST_MAX. The frontier that the entries are added
+    to is the server's word, but no other one leads to the root that was signed."""
+    seen = remembered.seen(key.name)
     shown = log.checkpoint()
     shown.verify(key)
     remembered.follow(log, shown)
-    frontier: list[bytes] = []
-    sizes: dict[str, int] = {}
-    for number, entry, _ in log.entries(1, shown.size, size=shown.size) if shown.size else ():
-        grow(frontier, number - 1, leaf_hash(entry))
-        origin, size, *_ = entry.decode().split("\n")
-        sizes[origin] = max(int(size), sizes.get(origin, 0))
+    start = seen.size if seen else max(0, shown.size - ENTRIES_FIRST_MAX)
+    frontier = log.frontier(start)
+    sizes = {origin: size for origin, size in remembered.sizes().items() if origin.startswith(key.name + "/")}
+    if len(frontier) == start.bit_count():
+        for number, entry, _ in log.entries(start + 1, shown.size, size=shown.size):
+            grow(frontier, number - 1, leaf_hash(entry))
+            origin, size = _named(entry)
+            sizes[origin] = max(size, sizes.get(origin, 0))
     if root_of_frontier(frontier) != shown.root:
         raise Broken("history_rewritten", "the entries of the deployment's log are not what was signed", position=1)
     return {**sizes, key.name: shown.size}
+
+
+def _named(entry: bytes) -> tuple[str, int]:
+    """Which workspace an entry of the deployment's log is of, and at which size."""
+    try:
+        origin, size, _ = entry.decode().split("\n", 2)
+        return origin, int(size)
+    except ValueError:
+        raise Broken("checkpoint_malformed", "an entry of the deployment's log is no checkpoint") from None
 
 
 def _workspace_log(log: Log, key: Key, remembered: Remembered, *, logged: int) -> int:

@@ -62,6 +62,10 @@ class Remembered:
         note = self._notes.get(origin)
         return None if note is None else Checkpoint(note)
 
+    def sizes(self) -> dict[str, int]:
+        """The size of every log that was seen."""
+        return {origin: Checkpoint(note).size for origin, note in self._notes.items()}
+
     def save(self) -> None:
         """Replaces the file."""
         self._path.parent.mkdir(parents=True, exist_ok=True)

@@ -108,10 +108,9 @@ def pool_of(
     wait_seconds_max: float,
     size_min: int = 1,
     waiting_max: int = 0,
-    checked: bool = False,
 ) -> Pool:
     """A pool that is not open yet. At most `waiting_max` callers (0: any number) wait at a time for a connection, each
-    for `wait_seconds_max`. With `checked`, each connection is tried before it is given out."""
+    for `wait_seconds_max`."""
     return Pool(
         dsn,
         connection_class=Connection,
@@ -123,7 +122,6 @@ def pool_of(
         reconnect_timeout=RECONNECT_SECONDS_MAX,
         reconnect_failed=_try_again,
         kwargs=CONNECTION_PARAMETERS,
-        check=Pool.check_connection if checked else None,
     )
 
 

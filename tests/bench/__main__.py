@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,6 +17,8 @@ from typing import NamedTuple
 from tests.bench.machine import facts
 from tests.bench.report import print_report, write_json
 from tests.bench.stand import SCALES, Stand
+
+REASON_LENGTH_MAX = 500
 
 
 class Section(NamedTuple):
@@ -53,15 +56,17 @@ def main() -> int:
         return 2
     with Stand(SCALES[scale]) as stand:
         machine = facts(stand)
-        run(stand, [section for section in SECTIONS if section.name in asked])
+        all_ended_well = run(stand, [section for section in SECTIONS if section.name in asked])
         print_report(stand.measured, machine=machine, skipped=stand.skipped)
         if target := os.environ.get("BENCH_JSON"):
             write_json(Path(target), stand.measured, machine=machine, skipped=stand.skipped)
-    return 0
+    return 0 if all_ended_well else 1
 
 
-def run(stand: Stand, sections: Sequence[Section]) -> None:
-    """One after another; what they answer gathers in the stand, so that later ones can refer to it."""
+def run(stand: Stand, sections: Sequence[Section]) -> bool:
+    """One after another; what they answer gathers in the stand. One that fails does not cost the others their rows:
+    it is named in the report, and the answer is False."""
+    all_ended_well = True
     for section in sections:
         try:
             module = importlib.import_module(section.module)
@@ -71,8 +76,14 @@ def run(stand: Stand, sections: Sequence[Section]) -> None:
             stand.skipped.append(f"{section.name}: there is no {section.module}")
             continue
         started = time.monotonic()
-        stand.measured[section.name] = module.measure(stand)
+        try:
+            stand.measured[section.name] = module.measure(stand)
+        except Exception as error:
+            traceback.print_exc()
+            stand.skipped.append(f"{section.name}: it failed: {type(error).__name__}: {error}"[:REASON_LENGTH_MAX])
+            all_ended_well = False
         print(f"{section.name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    return all_ended_well
 
 
 if __name__ == "__main__":

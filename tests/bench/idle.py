@@ -17,8 +17,7 @@ NOTHING = Memory(0, 0, 0)
 
 
 def measure(stand: Stand) -> list[Row]:
-    """On a system of its own: idle means that it has done nothing yet. The one that worked is the stand's, if others
-    used it before."""
+    """On a system of its own that has done nothing yet; the one that worked is the stand's, if others used it."""
     fresh = System(stand.root / "idle")
     fresh.up()
     fresh.down()
@@ -40,11 +39,11 @@ def measure(stand: Stand) -> list[Row]:
             ),
             *memory_rows("idle", used_by(fresh), budget=True),
         ]
+        if "system" in stand.__dict__:
+            rows += memory_rows("after the bench", used_by(stand.system), budget=False)
+        return rows
     finally:
         fresh.down()
-    if "system" in stand.__dict__:
-        rows += memory_rows("after the bench", used_by(stand.system), budget=False)
-    return rows
 
 
 def used_by(system: System) -> dict[str, Memory]:

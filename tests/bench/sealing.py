@@ -15,77 +15,85 @@ from uuid import UUID
 import psutil
 
 from ledger.deployment import Deployment
+from ledger.events.metadata import MetadataLogged
 from ledger.postgres.proofs import ProofReader
 from ledger.postgres.scan import open_scan
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, make_key_file
-from ledger.values import new_id
+from ledger.values import StreamId, new_id
 from ledger.verification import verify_log
-from tests.bench.appends import one_append
-from tests.bench.report import Row, Timings, timed
-from tests.support.ledgers import OpenLedger, open_ledger
+from tests.bench.report import Row
+from tests.bench.stand import Scale, Stand
+from tests.bench.timings import Timings, driven, one_after_another, timed
+from tests.support.ledgers import OpenLedger, open_ledger, unit
 from tests.support.servers import Database
 
 PRODUCERS = 64
-APPENDS = 6_000
-ROUNDS = 3
-"""Rounds with and without a sealer take turns, so that both meet the same machine."""
-
 SMALL_ROUNDS = 30
+PROOFS = 200
+PAYLOAD = "x" * 300
 POLL_SECONDS = 0.05
 POLLS_MAX = 1_200
-PROOFS = 200
 
 
-async def measure(database: Database) -> list[Row]:
+def measure(stand: Stand) -> list[Row]:
     """Rows for the cost of sealing and of checking."""
+    return asyncio.run(measured(stand.postgres.create_database(), stand.scale))
+
+
+async def measured(database: Database, scale: Scale) -> list[Row]:
     with tempfile.TemporaryDirectory() as directory:
         key = Path(directory) / "checkpoint.pem"
         make_key_file(key)
         async with open_ledger(database.app_dsn) as ledger:
-            rows, workspace = await side_by_side(database, ledger, key)
+            rows, workspace = await side_by_side(database, ledger, key, scale)
             sealer = Sealer(ledger.pool, KeyFile(key))
             deployment = await sealer.start()
             await sealer.seal()
-            rows += [await backlog(ledger, sealer), await small_rounds(ledger, sealer)]
+            rows += [await backlog(ledger, sealer, scale), await small_rounds(ledger, sealer)]
             rows += [full_check(database, deployment, workspace), await proofs(ledger, workspace)]
     return rows
 
 
-async def side_by_side(database: Database, ledger: OpenLedger, key: Path) -> tuple[list[Row], UUID]:
+async def side_by_side(database: Database, ledger: OpenLedger, key: Path, scale: Scale) -> tuple[list[Row], UUID]:
     """The same appends, in turns without and with the sealer program running; and the CPU that it took for them."""
     workspace = new_id()
-    seconds = {False: 0.0, True: 0.0}
+    slices: dict[bool, list[Timings]] = {False: [], True: []}
     cpu_seconds = 0.0
-    await produce(ledger, workspace, PRODUCERS * 4)
-    for _ in range(ROUNDS):
-        seconds[False] += await produce(ledger, workspace, APPENDS)
+    await produce(ledger, workspace, seconds=scale.slice_seconds)
+    for _ in range(scale.rounds):
+        slices[False].append(await produce(ledger, workspace, seconds=scale.slice_seconds * 2))
         async with sealer_program(database, key) as process:
             await until_sealed(ledger, workspace)
             before = sum(process.cpu_times()[:2])
-            seconds[True] += await produce(ledger, workspace, APPENDS)
+            slices[True].append(await produce(ledger, workspace, seconds=scale.slice_seconds * 2))
             await until_sealed(ledger, workspace)
             cpu_seconds += sum(process.cpu_times()[:2]) - before
-    rates = {with_sealer: ROUNDS * APPENDS / spent for with_sealer, spent in seconds.items()}
+    without, sealed = one_after_another(slices[False]), one_after_another(slices[True])
     name = f"durable append, {PRODUCERS} producers"
-    each = cpu_seconds * 1e6 / (ROUNDS * APPENDS)
+    each = cpu_seconds * 1e6 / len(sealed.each)
     return [
-        Row(f"{name}, no sealer", rates[False], "events/s", "", None),
-        Row(f"{name}, sealed every second", rates[True], "events/s", "no sealer", rates[True] / rates[False]),
-        Row("CPU of the sealer beside them", each, "us/event", "", None, f"{cpu_seconds:.2f} s in all"),
+        Row(f"{name}, no sealer", without.per_second, "events/s", detail=without.spread),
+        Row(
+            f"{name}, sealed every second",
+            sealed.per_second,
+            "events/s",
+            "no sealer",
+            sealed.per_second / without.per_second,
+            sealed.spread,
+        ),
+        Row("CPU of the sealer beside them", each, "us/event", detail=f"{cpu_seconds:.2f} s in all"),
     ], workspace
 
 
-async def produce(ledger: OpenLedger, workspace: UUID, count: int) -> float:
-    """Seconds for `count` appends by all producers."""
+async def produce(ledger: OpenLedger, workspace: UUID, *, seconds: float) -> Timings:
+    """Appends of all producers."""
+    return await driven(lambda _: one_append(ledger, workspace), PRODUCERS, seconds=seconds)
 
-    async def one_producer() -> None:
-        for _ in range(count // PRODUCERS):
-            await one_append(ledger, workspace)
 
-    began = time.perf_counter()
-    await asyncio.gather(*(one_producer() for _ in range(PRODUCERS)))
-    return time.perf_counter() - began
+async def one_append(ledger: OpenLedger, workspace: UUID) -> None:
+    event = MetadataLogged(resource_kind="run", resource_id=workspace, values={"text": PAYLOAD})
+    await ledger.appender.append(unit(workspace, (StreamId("metadata", new_id()), event)))
 
 
 @asynccontextmanager
@@ -113,15 +121,15 @@ async def until_sealed(ledger: OpenLedger, workspace: UUID) -> None:
     raise TimeoutError(f"position {head.position} was not sealed")
 
 
-async def backlog(ledger: OpenLedger, sealer: Sealer) -> Row:
+async def backlog(ledger: OpenLedger, sealer: Sealer, scale: Scale) -> Row:
     """One checkpoint over many events: hashing, tiles, one transaction."""
     workspace = new_id()
-    await produce(ledger, workspace, APPENDS)
+    count = len((await produce(ledger, workspace, seconds=scale.slice_seconds)).each)
     cpu, began = time.process_time(), time.perf_counter()
     await sealer.seal()
     spent, cpu_spent = time.perf_counter() - began, time.process_time() - cpu
-    detail = f"{cpu_spent * 1e6 / APPENDS:.2f} us of CPU each"
-    return Row("seal a backlog", APPENDS / spent, "events/s", "", None, detail)
+    detail = f"{count} events, {cpu_spent * 1e6 / count:.2f} us of CPU each"
+    return Row("seal a backlog", count / spent, "events/s", detail=detail)
 
 
 async def small_rounds(ledger: OpenLedger, sealer: Sealer) -> Row:
@@ -134,9 +142,8 @@ async def small_rounds(ledger: OpenLedger, sealer: Sealer) -> Row:
         await timed(sealer.seal, each)
         cpu += time.process_time() - before
     timings = Timings(each, sum(each))
-    return Row(
-        "seal one event", timings.quantile_ms(0.5), "ms", "", None, f"{cpu * 1e3 / SMALL_ROUNDS:.1f} ms of CPU a round"
-    )
+    detail = f"{cpu * 1e3 / SMALL_ROUNDS:.1f} ms of CPU a round"
+    return Row("seal one event", timings.quantile_ms(0.5), "ms", detail=detail)
 
 
 def full_check(database: Database, deployment: Deployment, workspace: UUID) -> Row:
@@ -146,7 +153,7 @@ def full_check(database: Database, deployment: Deployment, workspace: UUID) -> R
         report = verify_log(scan, deployment, workspace)
         spent = time.perf_counter() - began
     assert report.finding is None, report.finding
-    return Row("verify, every row", report.events / spent, "events/s", "", None, f"{report.events} events")
+    return Row("verify, every row", report.events / spent, "events/s", detail=f"{report.events} events")
 
 
 async def proofs(ledger: OpenLedger, workspace: UUID) -> Row:
@@ -158,4 +165,4 @@ async def proofs(ledger: OpenLedger, workspace: UUID) -> Row:
         index = number * latest.size // PROOFS
         await timed(lambda index=index: reader.inclusion(workspace, index, latest.size), each)
     timings = Timings(each, sum(each))
-    return Row("inclusion proof", timings.per_second, "proofs/s", "", None, timings.spread)
+    return Row("inclusion proof", timings.per_second, "proofs/s", detail=timings.spread)

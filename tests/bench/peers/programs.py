@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from tests.support.waiting import eventually
 
 PROJECT = Path(__file__).parents[3]
-START_SECONDS_MAX = 120
+START_SECONDS_MAX = 300
 STOP_SECONDS_MAX = 20
 
 
