@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 POSITION_HEADER = "Everline-Position"
 JSON_TYPE = "application/json"
+LINES_TYPE = "application/x-ndjson"
 
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -27,6 +28,11 @@ def answer(value: Any, *, position: Position | None = None, version: Version | N
     if version is not None:
         headers["ETag"] = f'"{version}"'
     return Response(_encoder.encode(value), headers=headers, media_type=JSON_TYPE)
+
+
+def encode_lines(values: list[Any]) -> bytes:
+    """Each value as JSON on a line of its own."""
+    return _encoder.encode_lines(values)
 
 
 def problem_answer(problem: Problem, *, request_id: str, position: Position | None = None) -> Response:

@@ -14,6 +14,7 @@ from commands.submission import BATCH_MAX, Receipt
 from gateway import openapi_parameters as parameters
 from gateway import openapi_proofs as proofs
 from gateway import openapi_schemas as schemas
+from gateway.answers import LINES_TYPE
 from gateway.command_routes import Batch
 from gateway.problems import PROBLEM_TYPE, STATUS_BY_CODE
 from gateway.projection_routes import NamedProgress, ProgressPage, RebuildOrdered, RebuildRequest
@@ -167,6 +168,7 @@ def ledger_paths() -> JsonObject:
             takes=["workspace", "from", "to", "kind", "limit", "cursor"],
             answer=schemas.ref("Diff"),
         ),
+        f"{WORKSPACE}/diff/stream": {"get": diff_stream_operation()},
         f"{WORKSPACE}/artifact-versions/{{ref}}/lineage": get(
             "show_lineage",
             "Where an artifact version comes from and what was made of it",
@@ -367,6 +369,21 @@ def stream_operation() -> JsonObject:
         description="Server-sent events: id is the position, event the type, data an Event as JSON.",
     )
     found["responses"]["200"]["content"] = {"text/event-stream": {"schema": schemas.TEXT}}
+    return found
+
+
+def diff_stream_operation() -> JsonObject:
+    """Lines of JSON: the moments, then the items of a Diff, and after each page its cursor."""
+    found = operation(
+        "stream_diff",
+        "All that differs between two moments",
+        tag="moment",
+        takes=["workspace", "from", "to", "kind", "limit", "cursor"],
+        answer={},
+        description="A JSON document a line: `from` and `to`, then each entity; after every `limit` entities"
+        " that were looked at `next`, a cursor to go on from, or null when that was all.",
+    )
+    found["responses"]["200"]["content"] = {LINES_TYPE: {"schema": schemas.TEXT}}
     return found
 
 

@@ -6,12 +6,12 @@ The tables are the projections' registry; a path is a table's name with `-` for 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
-from gateway.answers import answer
+from gateway.answers import LINES_TYPE, POSITION_HEADER, answer, encode_lines
 from gateway.call import WORKSPACE, Call, boolean, integer, invalid, parameters, put, route
 from gateway.problems import refused
 from projections.moments import When
@@ -146,23 +146,57 @@ async def show_lineage(call: Call) -> Response:
 
 
 async def show_diff(call: Call) -> Response:
-    """What differs between two moments of a workspace."""
+    """What differs between two moments of a workspace: a page of it."""
+    found = await diff_page(call, *diff_parameters(call))
+    return answer(found, position=found["to"]["position"])
+
+
+async def stream_diff(call: Call) -> Response:
+    """All that differs, a JSON document a line: `from` and `to`, then each entity.
+
+    After every page comes `{"next": cursor}`, from where a connection that broke can be taken up; it is null when
+    that was all. Between two pages nothing is held, so a slow reader costs nothing but its connection.
+    """
+    given, size = diff_parameters(call)
+    first = await diff_page(call, given, size)
+    headers = {POSITION_HEADER: str(first["to"]["position"]), "Cache-Control": "no-store"}
+    if call.request.method == "HEAD":
+        return Response(headers=headers, media_type=LINES_TYPE)
+    return StreamingResponse(diff_lines(call, given, size, first=first), headers=headers, media_type=LINES_TYPE)
+
+
+async def diff_lines(call: Call, given: dict[str, str], size: int, *, first: dict[str, Any]) -> AsyncIterator[bytes]:
+    """A program that stops ends after a page, which the reader notices by its cursor."""
+    yield encode_lines([{"from": first["from"], "to": first["to"]}])
+    page = first
+    while True:
+        yield encode_lines([*page["items"], {"next": page["next"]}])
+        if page["next"] is None or call.services.stopping.is_set():
+            return
+        page = await diff_page(call, {**given, "cursor": page["next"]}, size)
+
+
+def diff_parameters(call: Call) -> tuple[dict[str, str], int]:
     given = parameters(call, ("from", "to", "kind", "limit", "cursor"))
     if "from" not in given:
         raise invalid("from", "", "name the moment to compare with, a time or a position")
-    found = await call.services.queries.diff(
+    return given, limit_of(given, DIFF_LIMIT_DEFAULT)
+
+
+async def diff_page(call: Call, given: dict[str, str], size: int) -> dict[str, Any]:
+    return await call.services.queries.diff(
         call.workspace_id,
         before=given["from"],
         after=given.get("to"),
         kind=given.get("kind"),
-        limit=limit_of(given, DIFF_LIMIT_DEFAULT),
+        limit=size,
         cursor=given.get("cursor"),
     )
-    return answer(found, position=found["to"]["position"])
 
 
 ROUTES = (
     route(f"{WORKSPACE}/diff", show_diff),
+    route(f"{WORKSPACE}/diff/stream", stream_diff),
     route(f"{WORKSPACE}/artifact-versions/{{ref}}/lineage", show_lineage),
     route(f"{WORKSPACE}/{{table}}", list_entities),
     route(f"{WORKSPACE}/{{table}}/counts", count_entities),

@@ -47,6 +47,11 @@ class RecordedEvent(msgspec.Struct, frozen=True):
     recorded_at: datetime
     leaf_hash: bytes
 
+    @property
+    def happened_at(self) -> datetime:
+        """When it occurred as far as can be: a client's clock that is ahead puts nothing after its own recording."""
+        return min(self.occurred_at, self.recorded_at)
+
 
 class Envelope(msgspec.Struct, frozen=True):
     """The canonical form: field names sorted, data spliced in as its stored bytes. Its encoding is the Merkle

@@ -64,6 +64,10 @@ CREATE TABLE IF NOT EXISTS projections.stops (
 """
 
 
+NEWEST_COLUMN = "schema"
+"""Of the checkpoints: the last that was added."""
+
+
 class Checkpoint(NamedTuple):
     """`version` is the program's digest when every table is there and is its own; else the layout tells more.
     `recorded_at` is that of the last event in the tables; `schema` is a pool's, None the workspace's own."""
@@ -84,9 +88,21 @@ PARTIAL = "partial"
 async def create_tables(pool: AsyncConnectionPool[Any]) -> None:
     """Makes what is not there; repeating is harmless, also from several programs at once."""
     async with pool.connection() as connection, connection.transaction():
+        if await _are_there(connection):
+            return  # adding nothing would still wait for whoever uses the tables, and everybody else behind us
         await connection.execute("SELECT pg_advisory_xact_lock(%s)", (CREATION_LOCK,))
         await connection.execute("SET LOCAL client_min_messages = warning")
         await connection.execute(TABLES)
+
+
+async def _are_there(connection: AsyncConnection[Any]) -> bool:
+    """Whether the newest of the tables and columns are."""
+    cursor = await connection.execute(
+        "SELECT to_regclass('projections.stops') IS NOT NULL AND EXISTS (SELECT FROM pg_attribute"
+        " WHERE attrelid = to_regclass('projections.checkpoints') AND attname = %s)",
+        (NEWEST_COLUMN,),
+    )
+    return bool((await cursor.fetchone() or (False,))[0])
 
 
 async def read_checkpoint(

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import TYPE_CHECKING, Any, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from projections.errors import InvalidCursor, InvalidLimit, UnknownField
-from projections.filters import filterable
+from projections.filters import BIGINT_MAX, filterable
 from projections.table import IDENTITY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from projections.filters import Parameters
-    from projections.table import Column, Row, Table
+    from projections.table import Column, ColumnType, Row, Table
 
 LIMIT_MAX = 1_000
 ID, CREATED_POSITION = IDENTITY[:2]
@@ -28,6 +29,17 @@ CREATED = frozenset({"created", "created_at", CREATED_POSITION.name})
 """Names of the order in which rows came into being."""
 
 UNSORTABLE = frozenset({"json", "text_list"})
+
+StoredPosition = Annotated[int, msgspec.Meta(ge=0, le=BIGINT_MAX)]
+VALUE_TYPES: dict[ColumnType, Any] = {
+    "text": str,
+    "uuid": UUID,
+    "int": Annotated[int, msgspec.Meta(ge=-BIGINT_MAX, le=BIGINT_MAX)],
+    "float": float,
+    "bool": bool,
+    "time": Annotated[datetime, msgspec.Meta(tz=True)],
+}
+"""What the values of columns are read as from a cursor."""
 
 
 class Order(NamedTuple):
@@ -45,20 +57,47 @@ class Order(NamedTuple):
         columns = (*((self.column,) if self.column else ()), CREATED_POSITION, ID)
         return ", ".join(f"{expression(column)} {direction}" for column in columns)
 
-    def after(self, last: Sequence[Any], expression: Callable[[Column], str], parameters: Parameters) -> str:
-        """The condition that a row comes after the one with this key."""
-        sign = "<" if self.descending else ">"
-        value, *creation = last
-        position, id_ = (parameters.add(part) for part in creation)
-        tail = f"({expression(CREATED_POSITION)}, {expression(ID)}) {sign} ({position}::bigint, {id_}::uuid)"
-        if self.column is None:
-            return tail
-        operand = expression(self.column)
+    def parts(
+        self,
+        expression: Callable[[Column], str],
+        parameters: Parameters,
+        *,
+        last: Sequence[Any] | None,
+        bound: Any = None,
+    ) -> list[str]:
+        """The rows that come after the one with this key, all without one: as conditions, of which none overlap.
+
+        An index in this order reads each of them as one range, which no condition for all of them together allows.
+        No row is beyond `bound`: a value of the column, or a position of creation in the order of creation.
+        """
+        first = expression(self.column or CREATED_POSITION)
+        type_ = (self.column or CREATED_POSITION).sql_type
+        limit = [f"{first} <= {parameters.add(bound)}::{type_}"] if bound is not None else []
+        unknown = [f"{first} IS NULL"] if self.column else []
+        known = limit or ([f"{first} IS NOT NULL"] if self.column else ["true"])
+        if last is None:
+            return known + unknown if limit else ["true"]
+        value = last[0] if self.column else last[1]
+        beyond = self._beyond(last, expression, parameters)
         if value is None:
-            return f"({operand} IS NOT NULL OR {tail})" if self.descending else f"({operand} IS NULL AND {tail})"
-        bound = f"{parameters.add(value)}::{self.column.sql_type}"
-        beyond = f"({operand} {sign} {bound} OR ({operand} = {bound} AND {tail})"
-        return f"{beyond})" if self.descending else f"{beyond} OR {operand} IS NULL)"
+            tail = f"{first} IS NULL AND {beyond}"
+            return [tail, *known] if self.descending else [tail]
+        if self.descending:
+            # One upper limit alone: PostgreSQL may begin at the higher one of two.
+            return known if limit and value > bound else [beyond]
+        return [" AND ".join([beyond, *limit]), *unknown]
+
+    def _beyond(self, last: Sequence[Any], expression: Callable[[Column], str], parameters: Parameters) -> str:
+        """One comparison of rows: by the value, if there is one, and by creation."""
+        sign = "<" if self.descending else ">"
+        columns = [CREATED_POSITION, ID]
+        if self.column is not None and last[0] is not None:
+            columns = [self.column, *columns]
+        theirs = [
+            f"{parameters.add(value)}::{column.sql_type}"
+            for column, value in zip(columns, last[-len(columns) :], strict=True)
+        ]
+        return f"({', '.join(map(expression, columns))}) {sign} ({', '.join(theirs)})"
 
 
 NEWEST_FIRST = Order(None, descending=True)
@@ -91,10 +130,15 @@ def cursor_after(order: Order, row: Row) -> str:
 
 def last_of(order: Order, cursor: str) -> tuple[Any, int, UUID]:
     """The key of the row that a cursor stands after. Raises InvalidCursor, also for one of another order."""
-    name, value, position, id_ = decode_cursor(cursor, type_=tuple[str, Any, int, UUID])
+    name, value, position, id_ = decode_cursor(cursor, type_=tuple[str, Any, StoredPosition, UUID])
     if name != order.name:
         raise InvalidCursor
-    return value, position, id_
+    if order.column is None or value is None:
+        return None, position, id_
+    try:
+        return msgspec.convert(value, type=VALUE_TYPES[order.column.type], strict=False), position, id_
+    except msgspec.ValidationError:
+        raise InvalidCursor from None
 
 
 def encode_cursor(key: Sequence[Any]) -> str:

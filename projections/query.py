@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from projections.differences import diff
+from projections.differences import diff, place_of
 from projections.errors import EntityNotFound, InvalidFilter
 from projections.event_search import EventSearch, find_event, search_events
 from projections.filters import Parameters, filterable, parse_filters
@@ -165,9 +165,12 @@ class Queries:
         limit: int = 100,
         cursor: str | None = None,
     ) -> dict[str, Any]:
-        """What is different between two moments; the later one is the ledger's head if it is not given."""
+        """What is different between two moments; the later one is the ledger's head if it is not given, on the pages
+        that follow the one that the first page had."""
         limit = check_limit(limit)
-        if after is None:
+        if after is None and cursor is not None:
+            after = str(place_of(cursor).end)
+        elif after is None:
             after = str((await self._reading.ledger.head(workspace_id)).position)
         end = await self._reading.moments.at(workspace_id, When(after))
         start = await self._reading.moments.at(workspace_id, When(before))

@@ -69,7 +69,16 @@ class Reading:
         shown = list(columns if columns is not None else declared.shown())
         if order.column is not None and order.column not in shown:
             shown.append(order.column)
-        return await self.rows(selection.page(shown, Page(order, last, limit)), parameters)
+        for attempt in selection.attempts(shown, Page(order, last, limit)):
+            if not attempt.counted:
+                return await self.rows(attempt.sql, parameters)
+            found = await self.rows(attempt.sql, parameters) if attempt.in_order else []
+            if len(found) == limit:
+                return found
+            (counted,) = await self.rows(attempt.counted, parameters)
+            if counted["looked"] < attempt.candidates_max:
+                return found if attempt.in_order else await self.rows(attempt.sql, parameters)
+        raise AssertionError("the last attempt always gives the page")
 
     async def total(
         self, workspace_id: UUID, declared: Table, *, moment: Moment, filters: Sequence[Filter] = ()

@@ -25,10 +25,13 @@ if TYPE_CHECKING:
     from ledger.postgres.read import LedgerReader
     from ledger.values import Position
 
-EVENTS_PER_BATCH_MAX = 5_000
+EVENTS_PER_BATCH_MAX = 10_000
 """Events folded at once while replaying; rows that change often are written once a batch."""
 
 EVENTS_PER_SLICE = 100
+
+YOUNG = 0
+"""The generation of garbage that a batch's end collects: what came into being since the end of the one before."""
 
 INDEX_MEMORY = "256MB"
 """What PostgreSQL may use to sort the keys of an index; with its default it sorts on disk."""
@@ -73,6 +76,7 @@ async def replay(
                 finally:
                     await writing
                 previous = rows
+                gc.collect(YOUNG)
             await _write(connection, scratch, workspace_id=workspace_id, rows=previous)
         finally:
             following.cancel()
@@ -81,7 +85,8 @@ async def replay(
 
 @contextmanager
 def _rows_are_no_garbage() -> Iterator[None]:
-    """Rows hold no cycles, but looking for some among so many takes a third of a replay's time."""
+    """Rows hold no cycles, but looking for some among so many, again and again, takes a third of a replay's time. Once
+    a batch is enough for what others in this process leave behind meanwhile."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -162,6 +167,12 @@ async def _drop(connection: AsyncConnection[Any], name: str) -> None:
 
 
 async def _read(reader: LedgerReader, workspace_id: UUID, after: Position, until: Position) -> list[RecordedEvent]:
-    if after >= until:
-        return []
-    return await reader.read(workspace_id, after=after, until=until, limit=EVENTS_PER_BATCH_MAX)
+    """The next batch, in as many reads as it takes."""
+    events: list[RecordedEvent] = []
+    while after < until and len(events) < EVENTS_PER_BATCH_MAX:
+        more = await reader.read(workspace_id, after=after, until=until, limit=EVENTS_PER_BATCH_MAX - len(events))
+        if not more:
+            break
+        events += more
+        after = more[-1].position
+    return events

@@ -5,7 +5,7 @@ Every change closes the version before it; changes at one position make one vers
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
     from projections.table import Row, Table
 
 
+class Closed(NamedTuple):
+    """A version that ended at a position, and the version that followed."""
+
+    row: Row
+    to_position: Position
+    following: Row
+
+
 class Rows:
     """The rows that a batch needs, and what became of them. `begin` names the event that causes the next changes.
 
@@ -32,7 +40,7 @@ class Rows:
         self._current: dict[str, dict[int, Row]] = {name: {} for name in tables}
         self._stored: dict[str, set[int]] = {name: set() for name in tables}
         self._changed: dict[str, dict[int, None]] = {name: {} for name in tables}
-        self._closed: dict[str, list[tuple[Row, Position]]] = {name: [] for name in tables}
+        self._closed: dict[str, list[Closed]] = {name: [] for name in tables}
         self._erased: dict[str, dict[UUID, None]] = {name: {} for name in tables}
         self._event: RecordedEvent
 
@@ -96,6 +104,7 @@ class Rows:
                 updated_by=event.actor,
                 version=self._own_version(declared, id_, otherwise=0),
                 deleted=False,
+                **dict.fromkeys(declared.since_names, event.position),
             )
         self._check_columns(declared, row, width=len(declared.columns))
         self._current[table][id_.int] = row
@@ -108,9 +117,13 @@ class Rows:
             raise BrokenFold(f"{table} row {id_}: {sorted(values)} holds a column that is set once")
         width = len(row)
         if row["from_position"] < event.position:
-            self._closed[table].append((row, event.position))
-            row = self._current[table][id_.int] = dict(row)
+            closed, row = row, dict(row)
+            self._closed[table].append(Closed(closed, event.position, row))
+            self._current[table][id_.int] = row
             self._changed[table][id_.int] = None
+        for name, since, _ in declared.intervals:
+            if name in values and values[name] != row[name]:
+                row[since] = event.position
         row.update(
             values,
             from_position=event.position,
@@ -139,9 +152,9 @@ class Rows:
         the key is gone."""
         nothing = {column.name: ERASED for column in self._tables[table].personal}
         self.get(table, id_).update(nothing)
-        for row, _ in self._closed[table]:
-            if row["id"] == id_:
-                row.update(nothing)
+        for closed in self._closed[table]:
+            if closed[0]["id"] == id_:
+                closed[0].update(nothing)
         self._erased[table][id_] = None
 
     def erased(self, table: str) -> list[UUID]:
@@ -158,8 +171,8 @@ class Rows:
         current, stored = self._current[table], self._stored[table]
         return [current[key] for key in self._changed[table] if key in stored]
 
-    def closed(self, table: str) -> Iterator[tuple[Row, Position]]:
-        """Versions that ended in this batch, each with the position at which it ended."""
+    def closed(self, table: str) -> Iterator[Closed]:
+        """Versions that ended in this batch."""
         return iter(self._closed[table])
 
     def _own_version(self, declared: Table, id_: UUID, *, otherwise: int) -> int:

@@ -62,9 +62,9 @@ RUNS = Table(
         Column("cause", "text", immutable=True),
         Column("reason", "text"),
         Column("failure", "json"),
-        Column("started_at", "time"),
+        Column("started_at", "time", indexed=True, happened=True),
         Column("ended_at", "time"),
-        Column("duration_seconds", "float"),
+        Column("duration_seconds", "float", indexed=True),
         Column("step_count", "int", immutable=True),
         Column("steps_planned", "int"),
         Column("steps_completed", "int"),
@@ -116,7 +116,7 @@ def apply(rows: Rows, recorded: RecordedEvent) -> None:
 
 
 def _apply_to_run(rows: Rows, recorded: RecordedEvent, event: RunEvent) -> None:  # noqa: C901 - a case per event
-    id_, at = recorded.stream.id, recorded.occurred_at
+    id_, at = recorded.stream.id, recorded.happened_at
     match event:
         case RunCreated():
             _create(rows, id_, event)

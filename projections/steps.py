@@ -50,9 +50,9 @@ STEPS = Table(
         Column("logs_uri", "text"),
         Column("reason", "text"),
         Column("failure", "json"),
-        Column("started_at", "time"),
+        Column("started_at", "time", indexed=True, happened=True),
         Column("ended_at", "time"),
-        Column("duration_seconds", "float"),
+        Column("duration_seconds", "float", indexed=True),
     ),
 )
 
@@ -92,7 +92,7 @@ def plan(rows: Rows, run_id: UUID, event: RunStepsPlanned) -> None:
 
 
 def apply(rows: Rows, recorded: RecordedEvent, event: StepEvent) -> None:
-    id_, at = row_id(recorded.stream.id, event.step), recorded.occurred_at
+    id_, at = row_id(recorded.stream.id, event.step), recorded.happened_at
     match event:
         case StepQueued():
             rows.update("steps", id_, status="queued")

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from psycopg import AsyncConnection, AsyncCursor
 
-    from ledger.values import Position
-    from projections.rows import Rows
+    from projections.rows import Closed, Rows
     from projections.table import Column, ColumnType, Row, Table
 
 COPY_TYPES: dict[ColumnType, str] = {"int": "int8", "float": "float8", "bool": "bool"}
@@ -62,7 +61,7 @@ async def write(
             await insert(connection, f"{schema}.{name}", declared.columns, workspace_id=workspace_id, rows=inserted)
         if updated := rows.updated(name):
             await _send(connection, _update(schema, name), workspace_id, updated)
-        if closed := [_closed(declared, row, to_position) for row, to_position in rows.closed(name)]:
+        if closed := [_closed(declared, version) for version in rows.closed(name)]:
             history = f"{schema}.{declared.history}"
             await insert(connection, history, declared.history_columns, workspace_id=workspace_id, rows=closed)
         if erased := rows.erased(name):
@@ -118,10 +117,14 @@ async def _erase(
         await connection.execute(f"UPDATE {schema}.{target} SET {assignments} WHERE {where}".encode(), parameters)
 
 
-def _closed(declared: Table, row: Row, to_position: Position) -> Row:
+def _closed(declared: Table, closed: Closed) -> Row:
+    """The row of the history twin; values that ended with the version get the node of their interval."""
+    row, to_position, following = closed
     version = dict(zip(declared.version_names, declared.version_of(row), strict=True))
     version["to_position"] = to_position
-    version["node"] = node_of(row["from_position"], to_position)
+    for _, since, node in declared.intervals:
+        ended = following[since] == to_position
+        version[node] = node_of(row[since], to_position) if ended else None
     return version
 
 

@@ -2,6 +2,9 @@
 
 A row of the current table is the newest version of an entity; its `_history` twin holds the closed versions, each with
 the positions `[from_position, to_position)` at which it was true and only those columns that can change.
+
+A column that can change and is indexed has intervals of its own: a value holds over `[since, to_position)`, however
+many versions the row has meanwhile. So a question about it is not slowed down by changes of anything else.
 """
 
 from __future__ import annotations
@@ -40,10 +43,10 @@ class Column:
     """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
     `personal` ones hold personal text, which an erasure takes out of every version.
 
-    `loads` names a table whose row with this id is at hand whenever this row is, to be read and changed; `reads` one
-    whose row is looked at when this one is made. A projection touches no table of another but through these.
-    `owner` names the table whose entities are shown together with the rows that hold their id here; ANY_OWNER stands
-    for all of them.
+    A column that `happened` holds times that are never after the position that set them was recorded. `loads` names a
+    table whose row with this id is at hand whenever this row is, to be read and changed; `reads` one whose row is
+    looked at when this one is made. A projection touches no table of another but through these. `owner` names the table
+    whose entities are shown together with the rows that hold their id here; ANY_OWNER stands for all of them.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Column:
     indexed: bool = False
     immutable: bool = False
     personal: bool = False
+    happened: bool = False
     loads: str = ""
     reads: str = ""
     owner: str = ""
@@ -58,6 +62,22 @@ class Column:
     @property
     def sql_type(self) -> str:
         return SQL_TYPES[self.type]
+
+    @property
+    def keyed(self) -> bool:
+        """Whether the intervals of its values are indexed. Those of personal text are not: after an erasure a replay
+        could not tell any more when it changed."""
+        return self.indexed and not self.immutable and not self.personal
+
+    @cached_property
+    def since(self) -> str:
+        """The column that says from which position on the value has been what it is."""
+        return f"{self.name}_since"
+
+    @cached_property
+    def node(self) -> str:
+        """The column of a closed version with which the value ended too: the interval-tree node of the value."""
+        return f"{self.name}_node"
 
 
 IDENTITY = (
@@ -71,12 +91,12 @@ LIFE = (
     Column("updated_at", "time"),
     Column("updated_by", "text"),
     Column("version", "int"),
-    Column("deleted", "bool"),
+    Column("deleted", "bool", indexed=True),
 )
 """`version` is that of the entity's own stream (0 for a row that has none); `deleted` marks a tombstone."""
 
 TAGS = Column("tags", "text_list")
-CLOSING = (Column("to_position", "int"), Column("node", "int"))
+TO_POSITION = Column("to_position", "int")
 
 
 @dataclass(frozen=True)
@@ -103,7 +123,25 @@ class Table:
         """Every column of the current table but workspace_id, which the engine adds in front."""
         if self.append_only:
             return IDENTITY + self.own
-        return IDENTITY + LIFE + ((TAGS,) if self.taggable else ()) + self.own
+        return IDENTITY + LIFE + ((TAGS,) if self.taggable else ()) + self.own + self._since_columns
+
+    @cached_property
+    def keyed(self) -> tuple[Column, ...]:
+        """The columns whose values have intervals."""
+        return () if self.append_only else tuple(column for column in LIFE + self.own if column.keyed)
+
+    @cached_property
+    def intervals(self) -> tuple[tuple[str, str, str], ...]:
+        """Of each keyed column its name and those of the columns with its interval, for the inner loop of folding."""
+        return tuple((column.name, column.since, column.node) for column in self.keyed)
+
+    @cached_property
+    def since_names(self) -> tuple[str, ...]:
+        return tuple(column.since for column in self.keyed)
+
+    @cached_property
+    def _since_columns(self) -> tuple[Column, ...]:
+        return tuple(Column(name, "int") for name in self.since_names)
 
     @cached_property
     def by_name(self) -> dict[str, Column]:
@@ -134,7 +172,8 @@ class Table:
     @cached_property
     def history_columns(self) -> tuple[Column, ...]:
         """Every column of the history twin but workspace_id."""
-        return (*IDENTITY[:2], *CLOSING, *self.mutable)
+        nodes = (Column(column.node, "int") for column in self.keyed)
+        return (*IDENTITY[:2], TO_POSITION, *self.mutable, *nodes)
 
     @cached_property
     def version_names(self) -> tuple[str, ...]:
@@ -165,7 +204,7 @@ LEVELS_MIN = 24
 
 
 def node_of(from_position: Position, to_position: Position) -> int:
-    """The interval-tree node of `[from, to)`: the multiple of the highest power of two that lies inside.
+    """The interval-tree node of a value that held over `[from, to)`: the multiple of the highest power of two inside.
 
     Relational interval tree (Kriegel, Poetke, Seidl, VLDB 2000): see `nodes_at` for the other half.
     """
@@ -175,9 +214,9 @@ def node_of(from_position: Position, to_position: Position) -> int:
 
 
 def nodes_at(position: Position, head: Position) -> list[int]:
-    """Every node whose versions can hold `position` while the tables are at `head`, or have just moved on from it.
+    """Every node whose values can hold at `position` while the tables are at `head`, or have just moved on from it.
 
-    Versions may close between reading the head and reading the versions; LEVELS_MIN and the level above the head
+    Values may end between reading the head and reading them; LEVELS_MIN and the level above the head
     keep their nodes among those that are looked at.
     """
     if position < 1:

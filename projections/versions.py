@@ -20,7 +20,7 @@ from projections.registry import projection, table, tables
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Counts changes of what the engine adds to every table; a greater number rebuilds all of them."""
 
 ENGINE = "engine"

@@ -67,11 +67,12 @@ class _Backup:
             made_at, schema = source.now(), source.schema()
             heads = source.heads()
             self._check_continuity({head.workspace_id: head for head in heads}, source.moved_away())
-            tables = {table: self._whole(table) for table in whole()}
-            only_now = {table: self._store(f"{_folder(table)}/rows", source.whole(table)) for table in newest()}
+            copied = {table: _compressed(source.whole(table)) for table in (*whole(), *newest())}
             deployment = source.deployment()
             claims = {head.workspace_id: self._claims(head) for head in heads}
             signed = {head.workspace_id: source.signed(head.workspace_id) for head in heads}
+        tables = {table: self._whole(table, *copied[table]) for table in whole()}
+        only_now = {table: self._put(f"{_folder(table)}/rows.csv", *copied[table]) for table in newest()}
         kept = {head.workspace_id: self._kept(head) for head in heads}
         self._progress.start(sum(head.position - _end(kept[head.workspace_id]) for head in heads))
         manifest = Manifest(
@@ -163,15 +164,15 @@ class _Backup:
         return Segment(
             first=after + 1,
             last=last,
-            entries=self._put(f"{name}.events", compressor.finish(), rows=last - after),
+            entries=self._put(f"{name}.events", compressor.finish(), last - after),
             commands=self._store(f"{name}.commands", self._source.commands(head.workspace_id, after=after, until=last)),
             leaf=leaf.hex(),
             frontier=merkle.pack(frontier).hex(),
         )
 
     def _open_commands(self, head: LedgerHead, folder: str) -> StoredObject | None:
-        compressor, rows = _compressed(self._source.open_commands(head.workspace_id, head=head.position))
-        return self._put(f"{folder}/{head.position:012d}.open.csv", compressor.finish(), rows=rows) if rows else None
+        content, rows = _compressed(self._source.open_commands(head.workspace_id, head=head.position))
+        return self._put(f"{folder}/{head.position:012d}.open.csv", content, rows) if rows else None
 
     def _checkpoints(self, workspace_id: UUID, folder: str, until: Position) -> tuple[SignedStretch, ...]:
         known = self._known.get(workspace_id)
@@ -182,18 +183,15 @@ class _Backup:
         pieces = self._source.checkpoints(workspace_id, after=after, until=until)
         return (*stretches, SignedStretch(until, self._store(f"{folder}/{after:012d}-{until:012d}.signed", pieces)))
 
-    def _whole(self, table: str) -> StoredObject:
-        compressor, rows = _compressed(self._source.whole(table))
-        content = compressor.finish()
+    def _whole(self, table: str, content: bytes, rows: int) -> StoredObject:
         known = self._previous.tables.get(table) if self._previous else None
         is_known = known is not None and known.sha256 == sha256(content).hexdigest()
-        return known if known and is_known else self._put(f"tables/{table}.csv", content, rows=rows)
+        return known if known and is_known else self._put(f"tables/{table}.csv", content, rows)
 
     def _store(self, name: str, pieces: Iterable[bytes]) -> StoredObject:
-        compressor, rows = _compressed(pieces)
-        return self._put(f"{name}.csv", compressor.finish(), rows=rows)
+        return self._put(f"{name}.csv", *_compressed(pieces))
 
-    def _put(self, name: str, content: bytes, *, rows: int) -> StoredObject:
+    def _put(self, name: str, content: bytes, rows: int) -> StoredObject:
         """Named after its content too: what another program put there under the same positions stays."""
         digest = sha256(content).hexdigest()
         stored = StoredObject(f"{name}.{digest[:12]}.gz", digest, len(content), rows)
@@ -202,13 +200,13 @@ class _Backup:
         return stored
 
 
-def _compressed(pieces: Iterable[bytes]) -> tuple[Compressor, int]:
-    """CSV as it comes from PostgreSQL, row by row; the first line names the columns and is no row."""
+def _compressed(pieces: Iterable[bytes]) -> tuple[bytes, int]:
+    """CSV as it comes from PostgreSQL, row by row, and how many rows: the first line names the columns."""
     compressor, rows = Compressor(), -1
     for piece in pieces:
         compressor.add(piece)
         rows += 1
-    return compressor, rows
+    return compressor.finish(), rows
 
 
 def _worth_keeping(segments: tuple[Segment, ...], head: Position) -> list[Segment]:

@@ -124,7 +124,8 @@ def restore(
         if to or number:
             raise typer.BadParameter("an archived log is replayed to its end", param_hint="--to, --backup")
         with _named_errors(into):
-            return backup_report.replayed(replay_into(into, place), into, as_json=as_json)
+            keys = Place(keys_from, must_exist=True) if keys_from else None
+            return backup_report.replayed(replay_into(into, place, keys_place=keys), into, as_json=as_json)
     with _named_errors(into):
         wish = Wish(to, number, reason, trusted=_key(trust), derived_claims=derived_claims, keys=master_key)
         keys = Place(keys_from, must_exist=True) if keys_from else None

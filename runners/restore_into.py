@@ -69,12 +69,14 @@ def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | Non
         return done._replace(keys=brought)
 
 
-def replay_into(into: str, where: str) -> dict[UUID, Position]:
+def replay_into(into: str, where: str, *, keys_place: Place | None) -> dict[UUID, Position]:
     """Replays an archived log; blocks until PostgreSQL stands where the log ends. Raises ArchiveIncomplete."""
     directory = DataDirectory(Path(into))
     with _directory_for(directory) as postgres:
         if postgres.data.exists():
             raise PostgresExists(postgres.data)
+        if keys_place is not None:
+            key_files.bring_back(keys_place, directory.root)
         return restore_wal(WalArchive(Path(where), postgres), postgres)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from everline.cli import cells, tables
@@ -34,6 +35,44 @@ def emit(output: Output, document: Any, *, names: Callable[[], Sequence[str]], t
             sys.stdout.writelines(f"{name}\n" for name in names())
         case Output.TABLE:
             table()
+
+
+def emit_in_pages(
+    form: Output, pages: Iterator[Row], *, name: Callable[[Row], str], table: Callable[[list[Row]], None]
+) -> bool:
+    """Write a list of any length as its pages come in; whether there was anything in it."""
+    if form is Output.JSON:
+        return _emit_json(pages)
+    if form is Output.YAML:
+        *_, last = whole = list(pages)
+        document = {**last, "items": [item for page in whole for item in page["items"]]}
+        emit(form, document, names=list, table=lambda: None)
+        return bool(document["items"])
+    found = False
+    for page in pages:
+        items: list[Row] = page["items"]
+        found = found or bool(items)
+        if form is Output.NAME:
+            sys.stdout.writelines(f"{name(item)}\n" for item in items)
+        elif items:
+            table(items)
+    return found
+
+
+def _emit_json(pages: Iterator[Row]) -> bool:
+    """One document, written as its items come in; what else the last page says stands in front of its end."""
+    found = False
+    page: Row = {"items": []}
+    sys.stdout.write('{\n  "items": [')
+    for page in pages:
+        for item in page["items"]:
+            text = json.dumps(item, ensure_ascii=False, indent=2, default=_plain)
+            sys.stdout.write(("," if found else "") + "\n" + textwrap.indent(text, "    "))
+            found = True
+    rest = {key: value for key, value in page.items() if key != "items"}
+    tail = json.dumps(rest, ensure_ascii=False, indent=2, default=_plain)
+    sys.stdout.write(("\n  ]" if found else "]") + "," + tail[1:] + "\n")
+    return found
 
 
 def emit_page(session: Session, page: Mapping[str, Any], *, columns: Sequence[str], what: str) -> None:

@@ -79,10 +79,14 @@ class Session:
         """All pages of a table as one document."""
         return all_pages(lambda cursor: self.get(table, {**params, "limit": PAGE_SIZE_MAX, **cursor}))
 
-    def differences(self, before: str, after: str | None, *, kind: str | None) -> Row:
-        """All that differs between two moments, as one document."""
+    def differences(self, before: str, after: str | None, *, kind: str | None) -> Iterator[Row]:
+        """What differs between two moments, page by page: one at a time is held, however long it all is."""
         asked = {"from": before, "to": after, "kind": kind, "limit": PAGE_SIZE_MAX}
-        return all_pages(lambda cursor: self.get_timeless("diff", {**asked, **cursor}))
+        page = self.get_timeless("diff", asked)
+        yield page
+        while cursor := page["next"]:
+            page = self.get_timeless("diff", {**asked, "cursor": cursor})
+            yield page
 
     def entity(self, table: str, ref: str) -> Row:
         """One entity with its children."""

@@ -184,7 +184,10 @@ def test_a_lost_postgresql_loses_nothing_that_was_acknowledged(everline: Everlin
         writers.give_up()
     shutil.rmtree(everline.data_dir / "postgres")
     assert_an_archive_with_a_hole_is_refused(everline, archive)
-    run("restore", archive, "--into", everline.data_dir)
+    (parent / "keys").mkdir()
+    shutil.move(everline.data_dir / "keys", parent / "keys" / "keys")
+    shutil.rmtree(everline.data_dir)
+    run("restore", archive, "--into", everline.data_dir, "--keys-from", parent / "keys")
     refused = everline.run("up", "--port", str(everline.port), "--wal-archive", str(archive))
     assert "[wal_archive_foreign]" in refused.stderr
     everline.up()
@@ -192,6 +195,7 @@ def test_a_lost_postgresql_loses_nothing_that_was_acknowledged(everline: Everlin
     found = {UUID(event["command_id"]): event["position"] for event in all_events(everline.url, until=last)}
     assert {id_: receipt["first_position"] for id_, receipt in writers.acknowledged.items()}.items() <= found.items()
     assert len(writers.acknowledged) > 200
+    assert everline.status()["components"]["sealer"]["state"] == "running", "it signs on with the keys it had"
     assert_tables_equal_a_replay(everline)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import time
 import traceback
@@ -54,6 +55,7 @@ def main() -> int:
     if scale not in SCALES:
         print(f"SCALE: {scale} is none of {', '.join(SCALES)}", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # what was started ends with us
     with Stand(SCALES[scale]) as stand:
         machine = facts(stand)
         all_ended_well = run(stand, [section for section in SECTIONS if section.name in asked])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 from uuid import uuid4
 
@@ -12,6 +13,7 @@ import uvloop
 
 from tests.bench.load import Connection, connected
 from tests.bench.peers import mlflow, sketch_server
+from tests.bench.peers.programs import PeerDidNotStart
 from tests.bench.processes import cpu_seconds, cpu_spent, shown_cpu
 from tests.bench.report import Budget, Row, at_least
 from tests.bench.stand import Stand
@@ -50,17 +52,28 @@ def measure(stand: Stand) -> list[Row]:
     with ExitStack() as stack:
         subjects = [*ours(stand)]
         if python := stand.peers_python("MLflow and FastAPI over HTTP"):
-            sketch = stack.enter_context(sketch_server.running(stand, python))
-            subjects += [
-                Subject("bare FastAPI command", sketch.url, CLIENTS, one_to_sketch, sketch.pids),
-                Subject("bare FastAPI batch of 100", sketch.url, BATCH_CLIENTS, many_to_sketch, sketch.pids, BATCH),
-            ]
-            server = stack.enter_context(mlflow.running(stand, python))
-            subjects += [
-                Subject("MLflow log-param", server.url, CLIENTS, server.log_parameter, server.pids),
-                Subject("MLflow create-run", server.url, CLIENTS, server.create_run, server.pids),
-            ]
+            for peer in (sketch_subjects, mlflow_subjects):
+                try:
+                    subjects += peer(stand, python, stack)
+                except PeerDidNotStart as error:
+                    stand.skipped.append(f"{peer.__name__}: {error}")
         return rows(subjects, uvloop.run(in_turns(stand, subjects)))
+
+
+def sketch_subjects(stand: Stand, python: Path, stack: ExitStack) -> list[Subject]:
+    sketch = stack.enter_context(sketch_server.running(stand, python))
+    return [
+        Subject("bare FastAPI command", sketch.url, CLIENTS, one_to_sketch, sketch.pids),
+        Subject("bare FastAPI batch of 100", sketch.url, BATCH_CLIENTS, many_to_sketch, sketch.pids, BATCH),
+    ]
+
+
+def mlflow_subjects(stand: Stand, python: Path, stack: ExitStack) -> list[Subject]:
+    server = stack.enter_context(mlflow.running(stand, python))
+    return [
+        Subject("MLflow log-param", server.url, CLIENTS, server.log_parameter, server.pids),
+        Subject("MLflow create-run", server.url, CLIENTS, server.create_run, server.pids),
+    ]
 
 
 def ours(stand: Stand) -> list[Subject]:

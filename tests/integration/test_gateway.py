@@ -179,6 +179,35 @@ async def test_a_query_waits_for_the_write_that_it_must_see(gateway: Gateway) ->
     assert [item["name"] for item in (await asked).json()["items"]] == ["second", "first"]
 
 
+async def test_a_difference_streams_and_is_taken_up_where_it_broke(gateway: Gateway) -> None:
+    for number in range(7):
+        await gateway.done("register-pipeline", {"name": f"p{number}"})
+    await gateway.project()
+    whole = await gateway.found("diff", **{"from": "1"})
+    response = await gateway.get("diff/stream", **{"from": "1", "limit": 3})
+    assert response.headers["content-type"] == "application/x-ndjson"
+    assert response.headers["everline-position"] == "7"
+    moments, *lines = map(json.loads, response.text.splitlines())
+    assert moments == {"from": whole["from"], "to": whole["to"]}
+    assert [line for line in lines if "next" not in line] == whole["items"]
+    assert [index for index, line in enumerate(lines) if "next" in line] == [3, 7]
+    assert lines[-1] == {"next": None}
+    await gateway.done("register-pipeline", {"name": "too late for this difference"})
+    await gateway.project()
+    rest = await gateway.get("diff/stream", **{"from": "1", "cursor": lines[3]["next"]})
+    assert list(map(json.loads, rest.text.splitlines())) == [moments, *lines[4:]]
+
+
+async def test_a_cursor_of_another_difference_is_refused(gateway: Gateway) -> None:
+    for number in range(4):
+        await gateway.done("register-pipeline", {"name": f"p{number}"})
+    await gateway.project()
+    cursor = (await gateway.found("diff", **{"from": "1", "limit": 1}))["next"]
+    for path, moments in (("diff", {"from": "2"}), ("diff/stream", {"from": "1", "to": "3"})):
+        request = gateway.get(path, cursor=cursor, **moments)
+        await gateway.refuses(request, code="invalid_cursor", status=422)
+
+
 async def test_history_counts_diff_and_events(gateway: Gateway) -> None:
     await gateway.done("register-pipeline", {"name": "digits"})
     await gateway.done("update-pipeline", {"pipeline": "digits", "description": "numbers"})

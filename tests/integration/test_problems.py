@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
-from uuid import uuid4
+from urllib.parse import parse_qsl, quote
+from uuid import UUID, uuid4
 
 import pytest
 from starlette.requests import Request
@@ -33,6 +33,7 @@ from ledger.errors import (
 )
 from ledger.proof_errors import ProofError
 from projections.errors import ProjectionError
+from projections.pages import encode_cursor
 from tests.support.gateways import WORKSPACE, Gateway, open_gateway
 from tests.support.servers import Database
 
@@ -267,7 +268,9 @@ async def test_an_unknown_field_names_the_allowed_ones(gateway: Gateway) -> None
     assert "name" in problem["allowed"]
 
 
-@pytest.mark.parametrize("path", ["pipelines/digits", "events", "diff", "stream", "pipelines/digits/history"])
+@pytest.mark.parametrize(
+    "path", ["pipelines/digits", "events", "diff", "diff/stream", "stream", "pipelines/digits/history"]
+)
 async def test_an_unknown_parameter_is_never_ignored(gateway: Gateway, path: str) -> None:
     await gateway.done("register-pipeline", {"name": "digits"})
     await gateway.project()
@@ -286,9 +289,27 @@ async def test_limits(gateway: Gateway, limit: str) -> None:
     await gateway.refuses(gateway.get("pipelines", limit=limit), code="invalid_limit", status=422)
 
 
-async def test_a_cursor_that_nobody_gave_out(gateway: Gateway) -> None:
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("pipelines", None),
+        ("pipelines", ["-created", None, -1, str(UUID(int=1))]),
+        ("pipelines", ["-created", None, 2**70, str(UUID(int=1))]),
+        ("pipelines?sort=run_count", ["run_count", "many", 1, str(UUID(int=1))]),
+        ("pipelines?sort=run_count", ["run_count", 2**64, 1, str(UUID(int=1))]),
+        ("pipelines?sort=updated_at", ["updated_at", "yesterday", 1, str(UUID(int=1))]),
+        ("diff?from=0", [0, 2**70, "", 0, str(UUID(int=1))]),
+        ("diff?from=0", [0, 0, "", 2**70, str(UUID(int=1))]),
+        ("diff?from=0&to=0", [0, 0, "nonsense", -5, str(UUID(int=1))]),
+        ("diff/stream?from=0", [0, 0, 5, 0, str(UUID(int=1))]),
+    ],
+)
+async def test_a_cursor_that_nobody_gave_out(gateway: Gateway, path: str, key: list[object] | None) -> None:
+    await gateway.done("register-pipeline", {"name": "digits"})
     await gateway.project()
-    await gateway.refuses(gateway.get("pipelines", cursor="abc"), code="invalid_cursor", status=422)
+    path, _, query = path.partition("?")
+    given = dict(parse_qsl(query)) | {"cursor": "abc" if key is None else encode_cursor(key)}
+    await gateway.refuses(gateway.get(path, **given), code="invalid_cursor", status=422)
 
 
 async def test_as_of_in_the_future(gateway: Gateway) -> None:
@@ -429,7 +450,7 @@ HOSTILE = (
         *(("pipelines", name) for name in ("as_of", "min_position", "sort", "limit", "cursor", "count", "fields")),
         *(("runs", name) for name in ("parameters.a", "parameters.", "parameters.a.b.c", "duration_seconds")),
         *(("events", name) for name in ("actor", "type", "kind", "entity", "since", "until", "cursor", "as_of")),
-        *(("diff", name) for name in ("from", "to", "kind", "cursor")),
+        *((path, name) for path in ("diff", "diff/stream") for name in ("from", "to", "kind", "cursor")),
         *(("pipelines/counts", name) for name in ("by", "name")),
         *(("pipelines/digits/history", name) for name in ("cursor", "as_of")),
         ("stream", "after"),
@@ -438,7 +459,7 @@ HOSTILE = (
 async def test_no_value_of_a_parameter_is_a_defect(gateway: Gateway, path: str, parameter: str) -> None:
     await gateway.done("register-pipeline", {"name": "digits"})
     await gateway.project()
-    needed = {"diff": {"from": "1"}, "pipelines/counts": {"by": "name"}}.get(path, {})
+    needed = {"diff": {"from": "1"}, "diff/stream": {"from": "1"}, "pipelines/counts": {"by": "name"}}.get(path, {})
     for value in HOSTILE:
         if (path, value) == ("stream", "0"):
             continue  # the one value that is answered by a stream without an end

@@ -160,3 +160,25 @@ async def relayed(ledger: OpenLedger, workspace: UUID, position: int, *, epoch: 
             if row == (position, epoch):
                 return
             await asyncio.sleep(0.05)
+
+
+async def test_a_workspace_that_is_paused_is_left_out_until_it_is_resumed(
+    ledger: OpenLedger, database: Database
+) -> None:
+    flooded, quiet = new_id(), new_id()
+    subscription = Subscription(ledger.reader, dsn=database.app_dsn, nats_url=None)
+    subscription.pause(flooded)
+    batches = subscription.batches({})
+    try:
+        async with asyncio.timeout(FOLLOW_SECONDS):
+            await append(ledger, flooded, 3)
+            await append(ledger, quiet, 2)
+            seen = 0
+            while seen < 2:
+                batch = await anext(batches)
+                assert batch[0].workspace_id == quiet
+                seen += len(batch)
+            subscription.resume(flooded, 1)
+            assert [event.position for event in await anext(batches)] == [2, 3]
+    finally:
+        await batches.aclose()

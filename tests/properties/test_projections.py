@@ -11,13 +11,13 @@ import pytest_asyncio
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from projections import replay
+from projections import replay, selection
 from projections.compare import verify
 from projections.fold import fold
 from projections.query import LIVE, When
 from projections.registry import table, tables
 from projections.rows import Rows
-from projections.table import Row, node_of, nodes_at
+from projections.table import Row, Table, node_of, nodes_at
 from projections.versions import closure
 from tests.support.histories import History
 from tests.support.projected import Oracle, Projected, projected
@@ -42,7 +42,10 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "lte": operator.le,
 }
 QUESTIONS = {
-    "runs": ("status", "pipeline", "name", "stack_id", "duration_seconds", "steps_completed", "started_at", "failure"),
+    "runs": (
+        *("status", "pipeline", "name", "stack_id", "duration_seconds", "steps_completed", "started_at"),
+        *("ended_at", "updated_at", "failure"),
+    ),
     "stacks": ("name", "description"),
     "model_versions": ("stage", "name", "number", "model_id"),
     "artifacts": ("name", "version_count", "latest_version_number"),
@@ -129,6 +132,14 @@ async def test_lists_equal_brute_force_at_every_moment(base: Projected, seed: in
     workspace.history.act(30)
     head = await workspace.project()
     oracle = Oracle(await workspace.events())
+    with pytest.MonkeyPatch.context() as patch:
+        # So few candidates at first that every way to a page is taken.
+        patch.setattr(selection, "CANDIDATES_MIN", data.draw(st.sampled_from([1, 64])))
+        patch.setattr(selection, "CANDIDATES_GROWTH", 2)
+        await _ask(workspace, oracle, data, head=head)
+
+
+async def _ask(workspace: Projected, oracle: Oracle, data: st.DataObject, *, head: int) -> None:
     for _ in range(25):
         name = data.draw(st.sampled_from(sorted(QUESTIONS)))
         position = data.draw(st.integers(0, head))
@@ -158,6 +169,66 @@ async def test_details_and_counts_equal_brute_force(base: Projected, seed: int, 
         counted = await workspace.queries.counts(workspace.workspace_id, name, by=by, when=when)
         values = [row[by] for row in oracle.at(name, position)]
         assert counted["counts"] == {value: values.count(value) for value in values}
+    runs = oracle.at("runs", position)
+    for filters in ((), (("status", "failed"),), (("status", "oneof:failed,completed"), ("pipeline", "contains:1"))):
+        counted = await workspace.queries.counts(
+            workspace.workspace_id, "runs", by="status", filters=filters, when=when
+        )
+        passed = [
+            row["status"]
+            for row in runs
+            if not filters or (row["status"] in filters[0][1] and (len(filters) < 2 or "1" in row["pipeline"]))
+        ]
+        assert counted["counts"] == {value: passed.count(value) for value in passed}
+
+
+@few
+@given(seed=seeds, first=parts, second=parts, limit=st.integers(1, 12))
+async def test_a_difference_equals_brute_force(
+    base: Projected, seed: int, first: float, second: float, limit: int
+) -> None:
+    workspace = base.anew(seed)
+    workspace.history.act(30)
+    head = await workspace.project()
+    start, end = sorted((int(first * head), int(second * head)))
+    oracle = Oracle(await workspace.events())
+    expected = {
+        (declared.kind, id_): told
+        for declared in tables().values()
+        if not declared.append_only
+        for id_, told in _differences(oracle, declared, start, end).items()
+    }
+    found: list[Row] = []
+    cursor = None
+    while True:
+        page = await workspace.queries.diff(
+            workspace.workspace_id, before=str(start), after=str(end), limit=limit, cursor=cursor
+        )
+        found += page["items"]
+        cursor = page["next"]
+        if cursor is None:
+            break
+    assert len(found) == len(expected)
+    assert {
+        (item["kind"], item["id"]): (item["change"], {change["field"] for change in item["changes"]}) for item in found
+    } == expected
+
+
+def _differences(oracle: Oracle, declared: Table, start: int, end: int) -> dict[Any, tuple[str, set[str]]]:
+    """What came, changed and went, and which fields say so."""
+    before, after = ({row["id"]: row for row in oracle.at(declared.name, moment)} for moment in (start, end))
+    names = [column.name for column in declared.own] + (["tags"] if declared.taggable else [])
+    told: dict[Any, tuple[str, set[str]]] = {id_: ("deleted", set()) for id_ in before.keys() - after.keys()}
+    for id_, row in after.items():
+        old = before.get(id_)
+        fields = {
+            name
+            for name in names
+            if (row[name] != old[name] if old is not None else row[name] not in (None, "", [], {}))
+        }
+        if old is None or fields:
+            told[id_] = ("created" if old is None else "changed", fields)
+    return told
 
 
 def _filtered(data: st.DataObject, name: str, rows: list[Row]) -> tuple[list[tuple[str, str]], list[Row]]:

@@ -10,6 +10,7 @@ from everline.cli import output
 from everline.cli.exit_codes import ExitCode
 from everline.cli.groups import leaf
 from everline.cli.moments import parse_moment
+from everline.cli.parameters import Output
 from everline.cli.reads import show_changes
 from everline.cli.session import Session, writing
 
@@ -28,17 +29,17 @@ def diff(
 ) -> None:
     """Show what was created, changed and deleted between two moments; exit code 0 when nothing was, 1 otherwise."""
     kind = kind.replace("-", "_") if kind else None
-    page = session.differences(parse_moment(first), parse_moment(second) if second else None, kind=kind)
-    items: list[dict[str, Any]] = page["items"]
-    changed = [({"change": item["change"], "entity": entity_of(item)}, told(item)) for item in items]
-    output.emit(
-        session.output,
-        page,
-        names=lambda: [entity_of(item) for item in items],
-        table=lambda: show_changes(session, changed) if items else output.note("no differences"),
-    )
-    if items:
+    pages = session.differences(parse_moment(first), parse_moment(second) if second else None, kind=kind)
+    if output.emit_in_pages(
+        session.output, pages, name=entity_of, table=lambda items: show_changes(session, changed(items))
+    ):
         raise typer.Exit(ExitCode.FAILED)
+    if session.output is Output.TABLE:
+        output.note("no differences")
+
+
+def changed(items: list[dict[str, Any]]) -> list[tuple[output.Row, list[output.Row]]]:
+    return [({"change": item["change"], "entity": entity_of(item)}, told(item)) for item in items]
 
 
 def told(item: dict[str, Any]) -> list[dict[str, Any]]:

@@ -57,7 +57,14 @@ def running(stand: Stand, python: Path) -> Iterator[Server]:
     url = f"http://127.0.0.1:{port}"
     command = [str(python), "-m", "mlflow", "server", "--port", str(port), "--backend-store-uri", store]
     command += ["--default-artifact-root", str(stand.root / "mlflow")]
-    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
+    # On a busy machine its workers need longer than 5 s to import, and would be started anew for ever.
+    command += ["--uvicorn-opts", "--timeout-worker-healthcheck 60"]
+    # Its background jobs have no part in the requests measured here; seven idle processes would only slow the start.
+    environment = {
+        **os.environ,
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
     with program(command, url=url, answers_at="/health", environment=environment, log=stand.root / "mlflow.log") as pid:
         server = Server(url, {"server": pid, "postgres": stand.postgres.server.pid})
         uvloop.run(server.open_run())

@@ -60,4 +60,4 @@ class Folded:
 
     def versions(self, table: str, id_: UUID) -> list[tuple[int, int]]:
         """The closed versions of a row as [from, to)."""
-        return [(row["from_position"], to) for row, to in self.rows.closed(table) if row["id"] == id_]
+        return [(row["from_position"], to) for row, to, _ in self.rows.closed(table) if row["id"] == id_]

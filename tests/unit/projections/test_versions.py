@@ -57,10 +57,17 @@ def test_a_changed_column_makes_its_table_and_what_is_folded_with_it_outdated() 
 
 def test_an_index_changes_the_version_and_not_the_shape() -> None:
     before = table_version("metadata"), shape("metadata")
-    indexed = tuple(replace(column, indexed=True) for column in METADATA.own)
+    indexed = tuple(replace(column, indexed=column.immutable) for column in METADATA.own)
     with program(tables={"metadata": (replace(METADATA, own=indexed), METRIC_POINTS)}):
         assert table_version("metadata") != before[0]
         assert shape("metadata") == before[1]
+
+
+def test_an_index_on_what_can_change_brings_the_intervals_of_its_values() -> None:
+    before = shape("metadata")
+    indexed = tuple(replace(column, indexed=True) for column in METADATA.own)
+    with program(tables={"metadata": (replace(METADATA, own=indexed), METRIC_POINTS)}):
+        assert shape("metadata") != before
 
 
 def test_an_unknown_projection_names_the_known_ones() -> None:
