@@ -21,19 +21,17 @@ from commands.rejections import (
     BatchTooLarge,
     CommandIdReused,
     ConcurrentChange,
-    EventTooLarge,
     Forbidden,
     NameTaken,
     StaleVersion,
     StreamFull,
-    TextNotStorable,
     WrongLedger,
 )
+from commands.sealing import Sealing, stored_hash
 from commands.submission import BATCH_MAX, EventRef, Receipt, Submission
 from commands.working_set import FoldCache, WorkingSet
 from ledger import errors
 from ledger.appending import CommandToAppend, EventToAppend, Unit
-from ledger.codec import encode_data
 from ledger.placement import MAIN
 from ledger.values import CONTROL_WORKSPACE, StreamId, Version, new_id, utc_now
 
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
 
     from commands.permissions import Permissions
     from ledger.appending import Appended
-    from ledger.envelope import NewEvent
     from ledger.postgres.append import Appender
     from ledger.postgres.read import LedgerReader, RecordedCommand
 
@@ -187,6 +184,7 @@ class CommandHandler:
             unique_at_end=unique_at_end,
             aliases=self._aliases,
         )
+        sealing = Sealing(self._reader.keys, workspace_id)
         answers: list[Receipt | Rejection | None] = [None] * len(submissions)
         decided: dict[int, _Decided] = {}
         for index, submission in enumerate(submissions):
@@ -196,7 +194,7 @@ class CommandHandler:
             outcome = (
                 CommandIdReused(submission.command_id)
                 if submission.command_id in ids[:index]
-                else await self._decide(working, submission, caller, workspace_id)
+                else await self._decide(working, sealing, submission, caller)
             )
             if isinstance(outcome, _Decided):
                 decided[index] = outcome
@@ -208,7 +206,7 @@ class CommandHandler:
         if refused and atomic:
             return _aborted(answers)
         if decided:
-            unit = self._unit(workspace_id, list(decided.values()), caller, working)
+            unit = self._unit(list(decided.values()), caller, working, sealing)
             appended = await self._appender.append(unit)
             working.remember()
             _answer(answers, decided, appended)
@@ -222,8 +220,9 @@ class CommandHandler:
         return recorded.keys() != (await self._reader.recorded_commands(workspace_id, ids)).keys()
 
     async def _decide(
-        self, working: WorkingSet, submission: Submission, caller: Caller, workspace_id: UUID
+        self, working: WorkingSet, sealing: Sealing, submission: Submission, caller: Caller
     ) -> _Decided | Rejection:
+        workspace_id = working.workspace_id
         _, judge = command_types()[submission.name]
         if is_control(judge.KIND) != (workspace_id == CONTROL_WORKSPACE):
             return WrongLedger(
@@ -241,7 +240,7 @@ class CommandHandler:
         decision = judge.decide(submission.command, found)
         if isinstance(decision, Rejection):
             return decision
-        encoded = _encoded(decision)
+        encoded = await sealing.encoded(decision)
         if isinstance(encoded, Rejection):
             return encoded
         versions = await working.advance(decision)
@@ -249,15 +248,15 @@ class CommandHandler:
             return versions
         return _Decided(submission, target.stream, working.current[target.stream].version, encoded, versions)
 
-    def _unit(self, workspace_id: UUID, decided: list[_Decided], caller: Caller, working: WorkingSet) -> Unit:
+    def _unit(self, decided: list[_Decided], caller: Caller, working: WorkingSet, sealing: Sealing) -> Unit:
         take, release = working.claims_changed()
         now = self._clock()
         return Unit(
-            workspace_id=workspace_id,
+            workspace_id=working.workspace_id,
             commands=tuple(
                 CommandToAppend(
                     command_id=item.submission.command_id,
-                    request_hash=item.submission.request_hash,
+                    request_hash=self._stored_hash(item.submission),
                     target=item.target,
                     events=item.events,
                     occurred_at=item.submission.occurred_at or now,
@@ -271,13 +270,18 @@ class CommandHandler:
             take=take,
             release=release,
             guards=working.guards,
+            subject_keys=sealing.changes,
         )
+
+    def _stored_hash(self, submission: Submission) -> bytes:
+        _, judge = command_types()[submission.name]
+        return stored_hash(self._reader.keys, judge.KIND, submission.request_hash)
 
     async def _repeat(
         self, working: WorkingSet, submission: Submission, recorded: RecordedCommand
     ) -> Receipt | Rejection:
         """The first answer of a command that is in the ledger already."""
-        if recorded.request_hash != submission.request_hash:
+        if recorded.request_hash != self._stored_hash(submission):
             return CommandIdReused(submission.command_id)
         events = await self._reader.read(
             working.workspace_id, after=recorded.first_position - 1, until=recorded.last_position
@@ -310,18 +314,6 @@ async def _found(working: WorkingSet, judge: Any, command: Command) -> dict[str,
             return answers
         found |= answers
     raise TypeError(f"the lookups of {type(command).__name__} never come to an end")
-
-
-def _encoded(events: list[NewEvent]) -> tuple[EventToAppend, ...] | Rejection:
-    try:
-        return tuple(
-            EventToAppend(new.stream, new_id(), new.event.type, new.event.schema, encode_data(new.event))
-            for new in events
-        )
-    except errors.EventTooLarge as error:
-        return EventTooLarge(error.type_name, size_bytes=error.size_bytes, size_bytes_max=error.size_bytes_max)
-    except errors.UnstorableText as error:
-        return TextNotStorable(error.type_name)
 
 
 def _aborted(answers: list[Receipt | Rejection | None]) -> list[Receipt | Rejection]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from commands.command import Command, Decider
 
-CONTROL_KINDS = frozenset({"workspace"})
+CONTROL_KINDS = frozenset({"archive", "person", "workspace"})
 """Kinds whose events live in the control ledger; every other kind lives in a workspace's."""
 
 

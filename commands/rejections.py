@@ -309,6 +309,54 @@ class ReservedName(Rejection, frozen=True):
         return "choose another name"
 
 
+class PersonIsErased(Rejection, frozen=True):
+    code: ClassVar[str] = "person_erased"
+    stream: StreamId
+
+    def message(self) -> str:
+        return f"{self.stream} was erased, so nothing can be said of this person any more"
+
+
+class UnderLegalHold(Rejection, frozen=True):
+    """The law wants the data kept. The matters that hold it are named, not what they are about."""
+
+    code: ClassVar[str] = "under_legal_hold"
+    stream: StreamId
+    matters: list[str]
+
+    def message(self) -> str:
+        return f"{self.stream} is under legal hold ({', '.join(self.matters)}) and cannot be erased"
+
+    def hint(self) -> str:
+        return f"everline person release {self.stream.id} --matter {self.matters[0]!r}, once the law allows it"
+
+
+class NoSuchHold(Rejection, frozen=True):
+    code: ClassVar[str] = "no_such_hold"
+    stream: StreamId
+    matter: str
+    matters: list[str]
+
+    def message(self) -> str:
+        return f"{self.stream} is not held for {self.matter!r}"
+
+    def hint(self) -> str:
+        return "it is held for " + " and ".join(self.matters) if self.matters else "no legal hold is on it"
+
+
+class ReasonNamesPerson(Rejection, frozen=True):
+    """The reason outlives the erasure, so it must not say what is to be erased."""
+
+    code: ClassVar[str] = "reason_names_person"
+    stream: StreamId
+
+    def message(self) -> str:
+        return f"the reason holds the name, handle or address of {self.stream}, and it would stay readable"
+
+    def hint(self) -> str:
+        return "give a case number instead"
+
+
 class StackIncomplete(Rejection, frozen=True):
     code: ClassVar[str] = "stack_incomplete"
     missing: list[str]

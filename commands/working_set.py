@@ -27,8 +27,10 @@ from commands.command import (
 )
 from commands.registry import decider
 from commands.rejections import AmbiguousReference, EntityNotFound, NameTaken, UnknownAlias
+from commands.sealing import stored_claim
 from ledger.errors import ClaimTaken
 from ledger.events.registry import parent_of
+from ledger.personal import holds_personal
 from ledger.values import StreamId, Version, new_id
 
 if TYPE_CHECKING:
@@ -195,7 +197,7 @@ class WorkingSet:
         for key, stream in self._found_free.items():
             if key not in taken and key not in released:
                 taken[key] = released[key] = stream
-        return dict(sorted(taken.items())), released
+        return self._as_stored(taken), self._as_stored(released)
 
     def expected(self) -> dict[StreamId, Version]:
         """The version of every stream that was looked at, unless only its existence mattered and nothing changed it."""
@@ -206,9 +208,10 @@ class WorkingSet:
         }
 
     def remember(self) -> None:
-        """Puts the folds into the cache, once they are committed."""
+        """Puts the folds into the cache, once they are committed. What is known of a person is not kept."""
         for stream, fold in self.current.items():
-            self._folds.put(self.workspace_id, stream, fold)
+            if not holds_personal(stream.kind):
+                self._folds.put(self.workspace_id, stream, fold)
 
     async def load(self, stream: StreamId) -> Fold:
         """The stream's fold, from this working set, the cache or the ledger."""
@@ -306,8 +309,14 @@ class WorkingSet:
         if key in self._released:
             return None
         if key not in self._asked:
-            self._asked[key] = await self._reader.holder(self.workspace_id, key)
+            self._asked[key] = await self._reader.holder(self.workspace_id, self._stored(key))
         return self._asked[key]
+
+    def _as_stored(self, claims: dict[str, StreamId]) -> dict[str, StreamId]:
+        return {self._stored(key): stream for key, stream in sorted(claims.items())}
+
+    def _stored(self, key: str) -> str:
+        return stored_claim(self._reader.keys, key)
 
     async def _last_claim(self, prefix: str) -> str | None:
         """The last key under the prefix as this working set leaves it; the guard is on what the ledger holds."""

@@ -20,6 +20,13 @@ class KnownTable(NamedTuple):
 
 TABLES = (
     KnownTable(
+        "archive",
+        "archives",
+        control=True,
+        columns=("id", "of_workspace_id", "first_position", "last_position", "url", "status", "created_at"),
+        summary="Old positions in an object store: made, listed, restored.",
+    ),
+    KnownTable(
         "artifact_version",
         "artifact-versions",
         control=False,
@@ -62,6 +69,13 @@ TABLES = (
         control=False,
         columns=("name", "version_count", "production_version_number", "updated_at"),
         summary="Models, their versions and who is in production.",
+    ),
+    KnownTable(
+        "person",
+        "persons",
+        control=True,
+        columns=("handle", "name", "email", "status", "holds", "updated_at"),
+        summary="People: who may be held, and who was erased.",
     ),
     KnownTable(
         "pipeline",

@@ -39,6 +39,7 @@ from gateway.refusals import expected, gone, unrouted
 from gateway.services import Services, Shared
 from gateway.settings import GatewaySettings, check_loopback
 from gateway.wakeups import Wakeups
+from ledger.erasure import MasterKey
 from ledger.errors import LedgerError
 from ledger.placement import MAIN
 from ledger.postgres.append import Appender
@@ -78,13 +79,15 @@ because a table may have any name."""
 
 def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None = None) -> Starlette:
     """The application; what it needs is started and stopped by its lifespan. Raises NotLoopback for an address that
-    others could reach while nobody can log in."""
+    others could reach while nobody can log in, KeyUnusable for a directory of keys without a usable one."""
     check_loopback(settings.host)
     metrics = Metrics()
+    master_key = MasterKey.read(settings.keys) if settings.keys else None
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with running(settings, authenticator or LocalUser(), metrics) as placements:
+        actor = authenticator or LocalUser(settings.actor)
+        async with running(settings, actor, metrics, master_key) as placements:
             app.state.placements, app.state.services = placements, placements.everywhere[MAIN]
             gc.freeze()  # what was imported stays: going through it again and again would stop everything for 60 ms
             yield
@@ -108,7 +111,7 @@ def create_app(settings: GatewaySettings, *, authenticator: Authenticator | None
 
 @asynccontextmanager
 async def running(
-    settings: GatewaySettings, authenticator: Authenticator, metrics: Metrics
+    settings: GatewaySettings, authenticator: Authenticator, metrics: Metrics, master_key: MasterKey | None
 ) -> AsyncIterator[Placements]:
     """Everything below the routes. On the way out, streams end first and what waits for a commit is committed."""
     aliases = settings.aliases()
@@ -116,7 +119,9 @@ async def running(
     shared = Shared(authenticator, metrics, checking=asyncio.Lock(), stopping=asyncio.Event(), witness_key=witness_key)
     async with AsyncExitStack() as stack:
         everywhere = {
-            alias: await stack.enter_async_context(services_on(alias, dsn, aliases=aliases, shared=shared))
+            alias: await stack.enter_async_context(
+                services_on(alias, dsn, aliases=aliases, shared=shared, master_key=master_key)
+            )
             for alias, dsn in aliases.items()
         }
         placements = Placements(everywhere)
@@ -132,7 +137,9 @@ async def running(
 
 
 @asynccontextmanager
-async def services_on(alias: str, dsn: str, *, aliases: Collection[str], shared: Shared) -> AsyncIterator[Services]:
+async def services_on(
+    alias: str, dsn: str, *, aliases: Collection[str], shared: Shared, master_key: MasterKey | None
+) -> AsyncIterator[Services]:
     """Those of one PostgreSQL, which need not answer yet."""
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(connections(dsn))
@@ -142,7 +149,7 @@ async def services_on(alias: str, dsn: str, *, aliases: Collection[str], shared:
         for part in (waker, appender, wakeups):
             await part.start()
             stack.push_async_callback(part.stop)
-        reader = LedgerReader(pool)
+        reader = LedgerReader(pool, master_key=master_key)
         permissions = EveryoneOnThisMachine()
         handler = CommandHandler(reader=reader, appender=appender, permissions=permissions, aliases=aliases)
         yield Services(

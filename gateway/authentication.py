@@ -20,7 +20,7 @@ HOSTS_KNOWN_MAX = 64
 
 
 class Actor(NamedTuple):
-    """Who acts, as recorded on every event: `user:<login>`."""
+    """Who acts, as recorded on every event: `person/<id>`, or `user:<login>`, which no erasure takes back."""
 
     name: str
 
@@ -32,10 +32,10 @@ class Authenticator(Protocol):
 
 
 class LocalUser:
-    """Everybody is the user of the operating system who runs the gateway."""
+    """Everybody is one person: the one whom the gateway is told, or the user of the operating system who runs it."""
 
-    def __init__(self) -> None:
-        self._actor = Actor(f"user:{getpass.getuser()}"[:ACTOR_LENGTH_MAX])
+    def __init__(self, actor: str | None = None) -> None:
+        self._actor = Actor(actor or f"user:{getpass.getuser()}"[:ACTOR_LENGTH_MAX])
 
     async def authenticate(self, request: Request) -> Actor:
         """Refuses what a web page of another site made a browser send: a foreign Origin, or a name that somebody

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from commands.command import Rejection
 from ledger import errors as ledger
+from ledger.archive.errors import ArchiveError
 from ledger.postgres.connecting import LOST
 from ledger.proof_errors import ProofError
 from ledger.values import StreamId
@@ -55,6 +56,10 @@ STATUS_BY_CODE = {
     "stream_full": 409,
     "batch_aborted": 409,
     "reserved_name": 422,
+    "person_erased": 409,
+    "under_legal_hold": 409,
+    "no_such_hold": 409,
+    "reason_names_person": 422,
     "stack_incomplete": 422,
     "component_type_mismatch": 422,
     "component_in_use": 409,
@@ -105,6 +110,7 @@ STATUS_BY_CODE = {
     "projection_gap": 500,
     "broken_fold": 500,
     "verification_running": 503,
+    "erased_meanwhile": 503,
     # Proofs.
     "unknown_tile": 404,
     "not_sealed_yet": 503,
@@ -119,6 +125,11 @@ STATUS_BY_CODE = {
     "witness_off": 503,
     "checkpoint_foreign": 422,
     "checkpoint_not_signed": 403,
+    # Archives.
+    "archive_gone": 503,
+    "archive_altered": 500,
+    "archive_store_unusable": 503,
+    "archive_support_missing": 500,
     # The machinery.
     "ledger_busy": 503,
     "ledger_unavailable": 503,
@@ -128,6 +139,11 @@ STATUS_BY_CODE = {
     "workspace_moving": 503,
     "not_ready": 503,
     "unknown_event_type": 500,
+    "master_key_missing": 500,
+    "master_key_damaged": 500,
+    "master_key_wrong": 500,
+    "subject_key_lost": 500,
+    "seal_broken": 500,
     INTERNAL: 500,
 }
 
@@ -145,6 +161,11 @@ CODE_BY_ERROR: dict[type[ledger.LedgerError], str] = {
     ledger.LedgerUnavailable: "ledger_unavailable",
     ledger.LedgerDiskFull: "ledger_disk_full",
     ledger.UnknownEventType: "unknown_event_type",
+    ledger.MasterKeyMissing: "master_key_missing",
+    ledger.MasterKeyDamaged: "master_key_damaged",
+    ledger.MasterKeyWrong: "master_key_wrong",
+    ledger.SubjectKeyLost: "subject_key_lost",
+    ledger.SealBroken: "seal_broken",
     ledger.WorkspaceElsewhere: "workspace_moving",
     ledger.PlacementAway: "placement_away",
     ledger.PlacementNotConfigured: "placement_not_configured",
@@ -218,7 +239,7 @@ def from_error(error: Exception) -> Problem | None:
             HINT_BY_CODE["ledger_unavailable"],
             retry_after_seconds=UNAVAILABLE_RETRY_SECONDS,
         )
-    if isinstance(error, ProjectionError | ProofError):
+    if isinstance(error, ArchiveError | ProjectionError | ProofError):
         code = error.code
     elif isinstance(error, ledger.LedgerError) and type(error) in CODE_BY_ERROR:
         code = CODE_BY_ERROR[type(error)]

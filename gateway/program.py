@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 from gateway.app import create_app
 from gateway.logs import configure_logs
 from gateway.settings import NotLoopback, read_settings
+from ledger.errors import KeyUnusable
 
 DRAIN_SECONDS_MAX = 10
 KEEP_ALIVE_SECONDS = 75
@@ -42,7 +43,7 @@ def main() -> int:
     except ValidationError as error:
         sys.stderr.write(f"error: {error}\n")
         return USAGE_ERROR
-    except NotLoopback as error:
+    except (NotLoopback, KeyUnusable) as error:
         sys.stderr.write(f"error: {error}\n")
         return USAGE_ERROR
     configure_logs()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -14,6 +14,8 @@ from ledger.placement import parse_dsns
 
 LOOPBACK_NAME = "localhost"
 PREFIX = "EVERLINE_"
+PERSON = "^person/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+"""A pseudonym: it names nobody once the person was erased."""
 
 
 def _variable(field: str) -> str:
@@ -21,11 +23,14 @@ def _variable(field: str) -> str:
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """Where PostgreSQL is, the home and those beside it, where to listen, and the key that cosigns what others show."""
+    """Where PostgreSQL is, the home and those beside it, where to listen, the key that cosigns what others show, and
+    where the key to personal data lies. `actor` is the person who stands on events, instead of the gateway's user."""
 
     dsn: Annotated[str, Meta(min_length=1)]
     dsns: str = ""
     dsns_file: str | None = None
+    keys: Path | None = None
+    actor: Annotated[str, Meta(pattern=PERSON)] | None = None
     host: str = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535)] = 8237
     witness_key: Annotated[str, Meta(min_length=1)] | None = None
@@ -40,7 +45,13 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variabl
 
 def read_settings(environment: Mapping[str, str]) -> GatewaySettings:
     """Raises `msgspec.ValidationError`, which names the variable, when one is missing or wrong."""
-    return msgspec.convert(dict(environment), GatewaySettings, strict=False)
+    return msgspec.convert(dict(environment), GatewaySettings, strict=False, dec_hook=_decode)
+
+
+def _decode(wanted: type, value: Any) -> Any:
+    if wanted is Path:
+        return Path(value)
+    raise NotImplementedError(f"no setting is a {wanted}")
 
 
 class NotLoopback(Exception):

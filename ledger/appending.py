@@ -51,8 +51,8 @@ class CommandToAppend(NamedTuple):
 
 class Unit(NamedTuple):
     """Commands that enter the ledger together. `expected` holds the version of every stream that was looked at;
-    `guards` maps a claim prefix to the last key that was seen under it. A key that one stream both takes and releases
-    has to be free, and stays so."""
+    `guards` maps a claim prefix to the last key that was seen under it; `subject_keys` the new wrapped key of a person,
+    or None to destroy it. A claim that one stream both takes and releases has to be free, and stays so."""
 
     workspace_id: UUID
     commands: tuple[CommandToAppend, ...]
@@ -63,6 +63,7 @@ class Unit(NamedTuple):
     take: Mapping[str, StreamId] = {}
     release: Mapping[str, StreamId] = {}
     guards: Mapping[str, str | None] = {}
+    subject_keys: Mapping[UUID, bytes | None] = {}
 
 
 class Appended(NamedTuple):
@@ -120,6 +121,8 @@ class Ledger:
         self.last_keys: dict[str, str | None] = {}
         self.event_rows: list[EventRow] = []
         self.command_rows: list[tuple[UUID, UUID, bytes, Position, Position, str, UUID]] = []
+        self.new_keys: list[tuple[UUID, UUID, bytes]] = []
+        self.ended_keys: list[tuple[UUID, UUID, Position]] = []
         self.touched: set[StreamId] = set()
         self.changed_claims: set[str] = set()
 
@@ -135,6 +138,8 @@ class Ledger:
             under = [key for key in kept if key.startswith(prefix)]
             self.last_keys[prefix] = max([*under, last or ""]) or None
         positions = tuple(self._record(unit, command) for command in unit.commands)
+        for subject, wrapped in unit.subject_keys.items():
+            self._record_key(unit.workspace_id, subject, wrapped)
         return Appended(positions, self.recorded_at, self.position)
 
     def _judge(self, unit: Unit) -> None:
@@ -178,6 +183,14 @@ class Ledger:
             )
         )
         return first, self.position
+
+    def _record_key(self, workspace_id: UUID, subject: UUID, wrapped: bytes | None) -> None:
+        """A key ends at the last event of its subject, the one that says so."""
+        if wrapped is not None:
+            self.new_keys.append((workspace_id, subject, wrapped))
+        else:
+            ended = next(row.position for row in reversed(self.event_rows) if row.stream_id == subject)
+            self.ended_keys.append((workspace_id, subject, ended))
 
     def _record_event(self, unit: Unit, command: CommandToAppend, event: EventToAppend) -> None:
         self.position += 1

@@ -49,6 +49,11 @@ def subject(event: Envelope, *, alias: str) -> str:
     return f"everline.{alias}.{event.workspace_id.hex}.{event.type}"
 
 
+def workspace_of(subject: str) -> UUID:
+    """Whose event a message of this subject carries."""
+    return UUID(subject.split(".")[2])
+
+
 def message_id(workspace_id: UUID, *, epoch: int, position: Position) -> str:
     """The broker drops a second message with the same id inside its duplicate window."""
     return f"{workspace_id.hex}:{epoch}:{position}"

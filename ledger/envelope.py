@@ -17,6 +17,8 @@ class Event(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     type: ClassVar[str]
     schema: ClassVar[int] = 1
+    erases: ClassVar[bool] = False
+    """Whether it destroys the key of the person whom its stream is about, in the transaction that records it."""
 
 
 class NewEvent(msgspec.Struct, frozen=True):

@@ -41,6 +41,70 @@ class UnstorableText(LedgerError):
         super().__init__(f"{type_name} holds text with a NUL character (\\u0000); remove it")
 
 
+class KeyUnusable(LedgerError):
+    """The deployment's key to personal data is not what it should be."""
+
+    code: str
+
+
+class MasterKeyMissing(KeyUnusable):
+    """Personal data cannot be read or written without the deployment's key."""
+
+    code = "master_key_missing"
+
+    def __init__(self, path: str | None = None) -> None:
+        self.path = path
+        where = "EVERLINE_KEYS, which names the directory of the keys, is not set" if path is None else f"no {path}"
+        super().__init__(f"the key to personal data is missing: {where}; put it back from where your keys are kept")
+
+
+class MasterKeyDamaged(KeyUnusable):
+    """The key file is there and cannot be used."""
+
+    code = "master_key_damaged"
+
+    def __init__(self, path: str, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path} cannot be used: {reason}; put it back from where your keys are kept")
+
+
+class MasterKeyWrong(KeyUnusable):
+    """The key file belongs to another deployment, or is older than what the database holds."""
+
+    code = "master_key_wrong"
+
+    def __init__(self, *, wanted: str, found: str) -> None:
+        self.wanted, self.found = wanted, found
+        super().__init__(
+            f"personal data here was sealed under the key {wanted}, this program has {found};"
+            " put the deployment's own key file back"
+        )
+
+
+class SubjectKeyLost(LedgerError):
+    """A person's key is not in the database, although nobody erased the person."""
+
+    def __init__(self, subject: UUID) -> None:
+        self.subject = subject
+        super().__init__(f"the key of person/{subject} is lost, and no erasure says why; restore ledger.subject_keys")
+
+
+class SealBroken(LedgerError):
+    """Sealed text that its key does not open: it was altered, moved or never sealed."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        super().__init__(f"cannot seal or open {what}")
+
+
+class SealedEvent(LedgerError):
+    """An event with personal fields where no key is at hand: whoever meets it reads the event from the ledger."""
+
+    def __init__(self, type_name: str) -> None:
+        self.type_name = type_name
+        super().__init__(f"{type_name} holds personal fields, which are read from the ledger only")
+
+
 class AppendRefused(LedgerError):
     """The ledger is intact and nothing of this append is in it."""
 

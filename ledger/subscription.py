@@ -16,7 +16,7 @@ from nats.js.api import DeliverPolicy
 
 from ledger import broker
 from ledger.codec import from_canonical
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, SealedEvent
 from ledger.placement import MAIN
 from ledger.postgres.wake import wakeups
 
@@ -176,6 +176,10 @@ class Subscription:
     async def _take(self, message: Msg) -> None:
         try:
             event = from_canonical(message.data, leaf_hash=bytes.fromhex((message.headers or {})[broker.LEAF_HEADER]))
+        except SealedEvent:
+            self._behind.add(broker.workspace_of(message.subject))  # the keys lie beside the log, so it is read there
+            self._woken.set()
+            return
         except (LedgerError, msgspec.MsgspecError, KeyError, ValueError) as error:
             log.warning("subscription.unreadable_message", subject=message.subject, reason=str(error))
             self._look_at_all = True  # the log has it too, and whoever reads it there says what is wrong

@@ -13,7 +13,7 @@ import msgspec
 from psycopg.rows import dict_row
 
 from projections.checkpoints import NOTHING, read_checkpoint
-from projections.errors import ProjectionBehind, ProjectionOutdated
+from projections.errors import ErasedMeanwhile, ProjectionBehind, ProjectionOutdated
 from projections.layouts import read_layout
 from projections.registry import tables
 from projections.replay import COMPARISON, alone, replay, scratch_schema
@@ -80,7 +80,8 @@ async def verify(
     """Replays the ledger into scratch tables up to `until` (the checkpoint, if not given) and compares.
 
     Raises ProjectionBehind when the live tables are not there yet, ProjectionOutdated when another version of the
-    program built them. The scratch tables are dropped in any case.
+    program built them, ErasedMeanwhile when one side may know a person whom the other side does not know any more. The
+    scratch tables are dropped in any case.
     """
     started = time.perf_counter()
     async with pool.connection() as connection:
@@ -88,6 +89,9 @@ async def verify(
         position = found.position if until is None else until
         if position > found.position:
             raise ProjectionBehind(position, checkpoint=found.position)
+        erased = await reader.keys.last_erasure(workspace_id)
+        if erased > found.position:
+            raise ProjectionBehind(erased, checkpoint=found.position)
         if found is NOTHING:
             return Comparison(True, 0, 0, time.perf_counter() - started, (), None)
         if found.version != digest():
@@ -103,6 +107,8 @@ async def verify(
                 compared, difference = await _compare_all(
                     connection, workspace_id, live=live, scratch=scratch, until=position
                 )
+        if await reader.keys.last_erasure(workspace_id) != erased:
+            raise ErasedMeanwhile(workspace_id)
     return Comparison(
         equal=difference is None,
         position=position,

@@ -204,3 +204,13 @@ class AmbiguousReference(QueryRefused):
         super().__init__(
             f"{ref!r} names more than one {kind}: {', '.join(map(str, matches))}; use the id or more of it"
         )
+
+
+class ErasedMeanwhile(ProjectionError):
+    """A person was erased while tables were compared: one side may have been read before, the other one after."""
+
+    code = "erased_meanwhile"
+
+    def __init__(self, workspace_id: UUID) -> None:
+        self.workspace_id = workspace_id
+        super().__init__("a person was erased while the tables were compared; compare them again")

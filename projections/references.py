@@ -65,8 +65,8 @@ class References:
         if id_ is not None:
             return await self._ids(workspace_id, declared, moment, [equal(ID, id_)])
         found: list[UUID] = []
-        if "name" in declared.by_name:
-            found = await self._ids(workspace_id, declared, moment, [equal(declared.by_name["name"], ref)])
+        for column in _referring(declared):
+            found = found or await self._ids(workspace_id, declared, moment, [equal(column, ref)])
         if not found and "@" in ref:
             found = await self._versions(workspace_id, declared, ref, moment)
         if not found and _PREFIX.fullmatch(ref):
@@ -132,6 +132,10 @@ class References:
         )
         names = sorted({row["name"] for row in rows})
         return difflib.get_close_matches(ref, names, n=SUGGESTIONS_MAX)
+
+
+def _referring(declared: Table) -> list[Column]:
+    return [declared.by_name[name] for name in declared.referred_by if name in declared.by_name]
 
 
 def as_id(ref: str) -> UUID | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ledger.personal import ERASED
 from projections.errors import BrokenFold
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Rows:
         self._stored: dict[str, set[int]] = {name: set() for name in tables}
         self._changed: dict[str, dict[int, None]] = {name: {} for name in tables}
         self._closed: dict[str, list[Closed]] = {name: [] for name in tables}
+        self._erased: dict[str, dict[UUID, None]] = {name: {} for name in tables}
         self._event: RecordedEvent
 
     def load(self, table: str, rows: Iterable[Row]) -> None:
@@ -144,6 +146,20 @@ class Rows:
 
     def restore(self, table: str, id_: UUID) -> None:
         self.update(table, id_, deleted=False)
+
+    def erase(self, table: str, id_: UUID) -> None:
+        """Takes the personal text out of every version of a row, the stored ones included: as a replay reads it once
+        the key is gone."""
+        nothing = {column.name: ERASED for column in self._tables[table].personal}
+        self.get(table, id_).update(nothing)
+        for closed in self._closed[table]:
+            if closed[0]["id"] == id_:
+                closed[0].update(nothing)
+        self._erased[table][id_] = None
+
+    def erased(self, table: str) -> list[UUID]:
+        """Rows whose stored versions must lose their personal text too."""
+        return list(self._erased[table])
 
     def inserted(self, table: str) -> list[Row]:
         """Rows that are not stored yet, in the order in which they came into being."""

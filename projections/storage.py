@@ -14,6 +14,7 @@ import msgspec
 from psycopg.rows import dict_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 
+from ledger.personal import ERASED
 from projections.registry import table
 from projections.table import node_of
 
@@ -63,6 +64,8 @@ async def write(
         if closed := [_closed(declared, version) for version in rows.closed(name)]:
             history = f"{schema}.{declared.history}"
             await insert(connection, history, declared.history_columns, workspace_id=workspace_id, rows=closed)
+        if erased := rows.erased(name):
+            await _erase(connection, schema, declared, workspace_id=workspace_id, ids=erased)
 
 
 def documents_as_values(cursor: AsyncCursor[Any]) -> AsyncCursor[Any]:
@@ -101,6 +104,17 @@ async def _copy(
 
 async def _send(connection: AsyncConnection[Any], query: str, workspace_id: UUID, rows: Iterable[Row]) -> None:
     await connection.execute(query.encode(), (workspace_id, _encode(rows).decode()), prepare=True)
+
+
+async def _erase(
+    connection: AsyncConnection[Any], schema: str, declared: Table, *, workspace_id: UUID, ids: list[UUID]
+) -> None:
+    """After everything else that the batch writes, so that no version keeps what it said of these people."""
+    assignments = ", ".join(f'"{column.name}" = %(erased)s' for column in declared.personal)
+    where = "workspace_id = %(workspace)s AND id = ANY(%(ids)s)"
+    parameters = {"erased": ERASED, "workspace": workspace_id, "ids": ids}
+    for target in (declared.name, declared.history):
+        await connection.execute(f"UPDATE {schema}.{target} SET {assignments} WHERE {where}".encode(), parameters)
 
 
 def _closed(declared: Table, closed: Closed) -> Row:

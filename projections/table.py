@@ -41,6 +41,7 @@ ANY_OWNER = "*"
 @dataclass(frozen=True)
 class Column:
     """`indexed` columns can be filtered and sorted fast, live and as of; `immutable` ones are set once, with the row.
+    `personal` ones hold personal text, which an erasure takes out of every version.
 
     A column that `happened` holds times that are never after the position that set them was recorded. `loads` names a
     table whose row with this id is at hand whenever this row is, to be read and changed; `reads` one whose row is
@@ -52,6 +53,7 @@ class Column:
     type: ColumnType
     indexed: bool = False
     immutable: bool = False
+    personal: bool = False
     happened: bool = False
     loads: str = ""
     reads: str = ""
@@ -63,8 +65,9 @@ class Column:
 
     @property
     def keyed(self) -> bool:
-        """Whether the intervals of its values are indexed."""
-        return self.indexed and not self.immutable
+        """Whether the intervals of its values are indexed. Those of personal text are not: after an erasure a replay
+        could not tell any more when it changed."""
+        return self.indexed and not self.immutable and not self.personal
 
     @cached_property
     def since(self) -> str:
@@ -100,6 +103,7 @@ TO_POSITION = Column("to_position", "int")
 class Table:
     """A declared query table. `append_only` rows never change, so they have no history twin.
 
+    `referred_by` names the columns by which people refer to an entity, in the order in which they are tried.
     `summary` is the line that the command line says of it and `listed` the columns that its `list` shows; a table
     without a summary is shown with something else. Neither is stored, so changing them rebuilds nothing. The rows of a
     `taggable` table show the tags that `taggings.py` gives them.
@@ -110,6 +114,7 @@ class Table:
     own: tuple[Column, ...]
     append_only: bool = False
     taggable: bool = False
+    referred_by: tuple[str, ...] = ("name",)
     summary: str = field(default="", repr=False)
     listed: tuple[str, ...] = field(default=(), repr=False)
 
@@ -146,6 +151,10 @@ class Table:
     def mutable(self) -> tuple[Column, ...]:
         """The columns that a version has of its own."""
         return () if self.append_only else tuple(column for column in self.columns if not column.immutable)
+
+    @cached_property
+    def personal(self) -> tuple[Column, ...]:
+        return tuple(column for column in self.columns if column.personal)
 
     @cached_property
     def immutable_names(self) -> frozenset[str]:

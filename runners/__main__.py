@@ -5,6 +5,7 @@ This is the composition root: settings are read here, once, and passed down. Eac
 
 from __future__ import annotations
 
+import os
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -12,10 +13,14 @@ from typing import Annotated
 
 import typer
 
+from ledger.archive.errors import ArchiveError
+from ledger.errors import KeyUnusable
+from ledger.proof_errors import ProofError
 from runners import backup_commands, programs
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,
+    ArchiveSettings,
     PlacementSettings,
     SupervisorSettings,
     default_data_dir,
@@ -53,6 +58,11 @@ WalArchive = Annotated[
     ),
 ]
 Output = Annotated[OutputFormat, typer.Option("--output", "-o", help="A table for people, JSON for programs.")]
+
+Workspace = Annotated[str, typer.Option(help="Which workspace, by name or id.")]
+Before = Annotated[str, typer.Option(metavar="MOMENT", help="A position, which stays, or an RFC 3339 time.")]
+Destination = Annotated[str, typer.Option("--to", metavar="URL", help="file:///directory or s3://bucket/prefix.")]
+ArchiveId = Annotated[str, typer.Option("--archive", metavar="ID", help="The archive, or the beginning of its id.")]
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 app.add_typer(backup_commands.app, name="backup")
@@ -168,13 +178,46 @@ for program in (programs.relay, programs.projector, programs.sealer):
     app.command()(program)
 
 
+@app.command()
+def archive(data_dir: DataDir, workspace: Workspace, before: Before, to: Destination) -> None:
+    """Move old positions of a workspace to an object store, where every read still finds them."""
+    from runners import archive_command, presentation
+
+    for made in archive_command.archive(_archive_settings(data_dir), workspace, before=before, url=to):
+        presentation.print_line(f"archived positions {made.first_position} to {made.last_position} as {made.id}")
+
+
+@app.command("restore-archive")
+def restore_archive(data_dir: DataDir, archive_id: ArchiveId) -> None:
+    """Put the positions of an archive back into the ledger."""
+    from runners import archive_command, presentation
+
+    restored = archive_command.restore(_archive_settings(data_dir), archive_id)
+    presentation.print_line(f"restored positions {restored.first_position} to {restored.last_position}")
+
+
+def _archive_settings(data_dir: Path) -> ArchiveSettings:
+    """From the environment, or of what runs from the data directory."""
+    if "EVERLINE_OWNER_DSN" in os.environ:
+        return programs.settings(ArchiveSettings)
+    from runners.data_directory import DataDirectory
+    from runners.embedded import APP, DATABASE, OWNER, EmbeddedPostgres
+
+    directory = DataDirectory(data_dir)
+    directory.check()
+    postgres = EmbeddedPostgres(directory.root)
+    return ArchiveSettings(
+        dsn=postgres.dsn(APP, DATABASE), owner_dsn=postgres.dsn(OWNER, DATABASE), keys=directory.keys
+    )
+
+
 def main() -> None:
     """Run one command; an error that we know is one line and an exit status, not a traceback."""
     try:
         app()
-    except RunnerError as error:
+    except (RunnerError, KeyUnusable, ArchiveError, ProofError) as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(error.exit_status)
+        sys.exit(error.exit_status if isinstance(error, RunnerError) else RunnerError.exit_status)
 
 
 if __name__ == "__main__":

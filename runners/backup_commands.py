@@ -107,6 +107,10 @@ def restore(
     derived_claims: Annotated[
         bool, typer.Option("--derived-claims", help="Take the claims that follow from the events.")
     ] = False,
+    master_key: Annotated[
+        Path | None,
+        typer.Option(envvar="EVERLINE_KEYS", help="The directory with the master key, if people are known."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Restore a backup into an empty deployment, checking every event; or change nothing."""
@@ -123,7 +127,7 @@ def restore(
             keys = Place(keys_from, must_exist=True) if keys_from else None
             return backup_report.replayed(replay_into(into, place, keys_place=keys), into, as_json=as_json)
     with _named_errors(into):
-        wish = Wish(to, number=number, reason=reason, trusted=_key(trust), derived_claims=derived_claims)
+        wish = Wish(to, number, reason, trusted=_key(trust), derived_claims=derived_claims, keys=master_key)
         keys = Place(keys_from, must_exist=True) if keys_from else None
         done = restore_into(into, Place(place, must_exist=True), wish, keys_place=keys, progress=Progress("restore"))
     return backup_report.restored(done, into, as_json=as_json)

@@ -38,7 +38,7 @@ async def bootstrap(settings: WorkerSettings) -> None:
     if settings.data_dir is None:
         raise ValueError("bootstrap needs EVERLINE_DATA_DIR: the default artifact store lies in it")
     async with worker.connections(settings.dsn) as pool:
-        reader = LedgerReader(pool)
+        reader = LedgerReader(pool, master_key=worker.master_key(settings.keys))
         appender = Appender(settings.dsn)
         await appender.start()
         try:

@@ -35,6 +35,7 @@ class DataDirectory:
         self.root = root.expanduser().absolute()
         self.run = self.root / "run"
         self.logs = self.root / "logs"
+        self.keys = self.root / "keys"
         self.supervisor_log = self.logs / "supervisor.log"
         self.state = self.run / "state.json"
         self.gateway_note = self.run / "gateway.json"

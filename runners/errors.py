@@ -12,6 +12,52 @@ class RunnerError(Exception):
     exit_status = 8
 
 
+class NoSuchWorkspace(RunnerError):
+    """A name or id that is no workspace's."""
+
+    code = "workspace_not_found"
+
+    def __init__(self, ref: str) -> None:
+        self.ref = ref
+        super().__init__(f"there is no workspace {ref!r}; see `everline workspace list`")
+
+
+class NotRecorded(RunnerError):
+    """The ledger refused to record what an operator's program did; repeat the program."""
+
+    code = "not_recorded"
+
+    def __init__(self, refused_code: str, reason: str) -> None:
+        self.refused_code, self.reason = refused_code, reason
+        super().__init__(f"the ledger refused to record this ({refused_code}): {reason}; run the command again")
+
+
+class NotAMoment(RunnerError):
+    """Text that is neither a position nor a time."""
+
+    code = "invalid_moment"
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(f"{text!r} is neither a position nor an RFC 3339 time such as 2026-11-23T20:00:00Z")
+
+
+class MomentBeyondHead(RunnerError):
+    """A moment that has not happened yet."""
+
+    code = "as_of_beyond_head"
+
+
+class PostgresAway(RunnerError):
+    """The operator's program found no PostgreSQL to work on."""
+
+    code = "postgres_away"
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"PostgreSQL does not answer: {reason}; start it with `everline up`")
+
+
 class SettingsInvalid(RunnerError):
     """A variable of the environment is missing or wrong; the reason names it."""
 
@@ -129,6 +175,7 @@ EXIT_STATUS_BY_CODE = {
     "owner_dsn_missing": 2,
     "workspace_not_found": 6,
     "already_placed": 7,
+    "workspace_archived": 7,
     "move_running": 7,
     "nothing_left": 7,
     "target_not_empty": 7,

@@ -21,6 +21,7 @@ READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")
 # The second one waits until the three events of the default stack are in the query tables.
 MIGRATE_SECONDS_MAX = 300.0
 GATEWAY = "gateway"
+PROJECTOR = "projector"
 PROGRAMS = "runners.programs"
 OWNER_VARIABLES = ("EVERLINE_OWNER_DSN", "EVERLINE_OWNER_DSNS", "EVERLINE_OWNER_DSNS_FILE")
 
@@ -50,7 +51,7 @@ class Installation:
         return Program(
             name="migrate",
             command=_python(PROGRAMS, "prepare"),
-            environment={**self._environment(), **owner},
+            environment={**self._environment(), **owner, **self._keys()},
             log_path=self.directory.logs / "migrate.log",
             start_seconds_max=MIGRATE_SECONDS_MAX,
         )
@@ -58,7 +59,7 @@ class Installation:
     def workers(self) -> list[Program]:
         """The gateway and the runners, which need the servers and the schema."""
         self._make_keys()
-        return [self._worker(GATEWAY), self._worker("relay"), self._worker("projector"), self._sealer()]
+        return [self._worker(GATEWAY), self._worker("relay"), self._worker(PROJECTOR), self._sealer()]
 
     def _make_keys(self) -> None:
         """At the first start only, so that no other one pays for loading the cryptography."""
@@ -78,15 +79,24 @@ class Installation:
         command = _python(GATEWAY) if name == GATEWAY else _python(PROGRAMS, name)
         log_path = self.directory.logs / f"{name}.log"
         if name != GATEWAY:
-            return Program(name=name, command=command, environment=self._environment(), log_path=log_path)
+            environment = self._environment() | (self._keys() if name == PROJECTOR else {})
+            return Program(name=name, command=command, environment=environment, log_path=log_path)
         return Program(
             name=name,
             command=command,
-            environment={**self._environment(), "EVERLINE_WITNESS_KEY": str(self.directory.witness_key)},
+            environment={
+                **self._environment(),
+                **self._keys(),
+                "EVERLINE_WITNESS_KEY": str(self.directory.witness_key),
+            },
             log_path=log_path,
             address=self.url,
             is_ready=lambda _pid: self._answers(),
         )
+
+    def _keys(self) -> dict[str, str]:
+        """For the programs that read or write what is known of people."""
+        return {"EVERLINE_KEYS": str(self.directory.keys)}
 
     def _environment(self) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if name not in OWNER_VARIABLES}

@@ -26,6 +26,7 @@ from commands.submission import submission
 from commands.workspace import AbandonWorkspaceMove, PlaceWorkspace, StartWorkspaceMove
 from ledger.errors import MoveGivenUp, PlacementNotConfigured
 from ledger.placement import MAIN, Placing, read_placing
+from ledger.postgres import archives
 from ledger.postgres import placing as heads
 from ledger.postgres.alongside import copy_claims, copy_differing, refresh_claims
 from ledger.postgres.append import Appender
@@ -134,6 +135,8 @@ async def move(
         target = await stack.enter_async_context(_place(aliases, to))
         seen = await heads.presence_of(source.connection, workspace_id)
         await heads.settle(source.connection, workspace_id, seen=seen, placing=before)
+        if any(one.restored_at is None for one in await archives.of_workspace(source.connection, workspace_id)):
+            raise MoveRefused("workspace_archived", f"workspace {name!r} has archived positions: restore them first")
         move_id = await _start(home, workspace_id, before, to=to, schema=schema)
         told(Step.STARTED)
         try:

@@ -45,7 +45,9 @@ class AliasRow(msgspec.Struct, frozen=True):
 async def listed(aliases: Mapping[str, str]) -> list[AliasRow]:
     """Every PostgreSQL that the settings or the control ledger name, the home first."""
     async with worker.connections(aliases[MAIN]) as home:
-        counts = Counter(placing.placement.alias for placing in (await _placings(LedgerReader(home))).values())
+        counts = Counter(
+            placing.placement.alias for placing in (await _placings(LedgerReader(home, people=False))).values()
+        )
     rows = [await _row(alias, dsn, counts[alias]) for alias, dsn in aliases.items()]
     unknown = sorted(counts.keys() - aliases.keys())
     return rows + [AliasRow(alias, NOT_CONFIGURED, counts[alias]) for alias in unknown]

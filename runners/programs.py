@@ -11,6 +11,7 @@ import sys
 
 from msgspec import ValidationError
 
+from ledger.errors import KeyUnusable
 from ledger.unloaded import leave_unloaded
 from runners.errors import RunnerError, SettingsInvalid
 from runners.settings import MigrationSettings, SealerSettings, Settings, WorkerSettings, read_settings
@@ -21,7 +22,12 @@ def migrate() -> None:
     leave_unloaded()
     from runners.migration import migrate_all
 
-    migrate_all(settings(MigrationSettings).aliases())
+    told = settings(MigrationSettings)
+    migrate_all(told.aliases())
+    if told.keys is not None:
+        from runners.master_key import ensure_master_key
+
+        ensure_master_key(told.keys, told.owner_dsn)
 
 
 def prepare() -> None:
@@ -73,9 +79,9 @@ def main() -> None:
     """Run the named program; an error that we know is one line and an exit status, not a traceback."""
     try:
         PROGRAMS[sys.argv[1]]()
-    except RunnerError as error:
+    except (RunnerError, KeyUnusable) as error:
         print(f"error: {error} [{error.code}]", file=sys.stderr)
-        sys.exit(error.exit_status)
+        sys.exit(error.exit_status if isinstance(error, RunnerError) else RunnerError.exit_status)
 
 
 if __name__ == "__main__":

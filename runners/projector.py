@@ -21,8 +21,11 @@ from runners.rebuilds import Rebuilds
 from runners.turns import HANDS, Turns
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from psycopg_pool import AsyncConnectionPool
 
+    from ledger.erasure import MasterKey
     from runners.settings import WorkerSettings
 
 LOOK_SECONDS = 1.0
@@ -35,23 +38,30 @@ def main(settings: WorkerSettings) -> None:
 
 
 async def run(settings: WorkerSettings) -> None:
-    await worker.on_each(settings.aliases(), partial(_project, settings.nats_url))
+    await worker.on_each(settings.aliases(), partial(_project, settings, worker.master_key(settings.keys)))
 
 
-async def _project(nats_url: str | None, alias: str, dsn: str) -> None:
+async def _project(settings: WorkerSettings, master_key: MasterKey | None, alias: str, dsn: str) -> None:
     """One PostgreSQL's workspaces, for ever."""
     async with worker.connections(dsn, size_max=HANDS + worker.POOL_SIZE_MAX) as pool:
-        once = partial(_project_until_lost, pool, alias=alias, dsn=dsn, nats_url=nats_url)
+        subscribe = partial(Subscription, dsn=dsn, nats_url=settings.nats_url, alias=alias)
+        reader = LedgerReader(pool, master_key=master_key)
+        once = partial(_project_until_lost, pool, reader, subscribe=subscribe, dsn=dsn)
         await worker.again_and_again(f"projector {alias}", pool, once, away=worker.AWAY)
 
 
-async def _project_until_lost(pool: AsyncConnectionPool[Any], *, alias: str, dsn: str, nats_url: str | None) -> None:
+async def _project_until_lost(
+    pool: AsyncConnectionPool[Any],
+    reader: LedgerReader,
+    *,
+    subscribe: Callable[[LedgerReader], Subscription],
+    dsn: str,
+) -> None:
     """Works while PostgreSQL is there; raises what was lost."""
     await check_schema(pool)
-    reader = LedgerReader(pool)
     projector = Projector(pool, reader)
     await projector.start()
-    subscription = Subscription(reader, dsn=dsn, nats_url=nats_url, alias=alias)
+    subscription = subscribe(reader)
     turns = Turns(projector, reader, subscription)
     turns.remember(await projector.stopped())
     hands = [turns.work() for _ in range(HANDS)]

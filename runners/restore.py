@@ -14,6 +14,7 @@ from commands import claims
 from ledger import merkle
 from ledger.backup.errors import BackupDamaged, ClaimsDiffer
 from ledger.backup.segment import inflate
+from ledger.erasure import MasterKey
 from ledger.postgres.copy_out import LedgerHead
 from runners import backup_checkpoints as checkpoints
 from runners import catalog
@@ -38,12 +39,13 @@ if TYPE_CHECKING:
 
 class Terms(NamedTuple):
     """What one restore is to do. `trusted` is the key that must have signed, if given. `derived_claims`: take the
-    claims that follow from the events, whatever the ledger had."""
+    claims that follow from the events, whatever the ledger had. `master_key` is needed where people are known."""
 
     points: Points
     reason: str = ""
     trusted: VerifierKey | None = None
     derived_claims: bool = False
+    master_key: MasterKey | None = None
 
 
 class Restored(NamedTuple):
@@ -159,7 +161,8 @@ class Restoring:
     def _claims(self, workspace: WorkspaceBackup) -> None:
         """Those that the states hold; at the end of the backup they must be those that the ledger had."""
         try:
-            self._target.claims(workspace.id, claims.derive(self._target.streams(workspace.id)))
+            keys = claims.StoredKeys(self._terms.master_key, workspace.id, self._target.wrapped_keys(workspace.id))
+            self._target.claims(workspace.id, claims.derive(self._target.streams(workspace.id), keys))
         except psycopg.errors.UniqueViolation as error:
             raise ClaimsDiffer(workspace.id, reason=str(error.diag.message_detail)) from error
         if self._terms.derived_claims or self._terms.points.of(workspace) != (None, None):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import psycopg
 
 from ledger.checkpoint import VerifierKey
+from ledger.erasure import MASTER_KEY_FILE, MasterKey
 from ledger.postgres.copy_in import analyze, open_empty, refuse_past
 from ledger.postgres.migrate import migrate
 from ledger.signing import KeyFile
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
 
 
 class Wish(NamedTuple):
-    """What is to be restored: which backup, up to where, and why."""
+    """What is to be restored: which backup, up to where, and why. `keys` is the directory of the master key, which is
+    needed where people are known; a data directory's own comes first."""
 
     to: Sequence[str]
     number: int | None
     reason: str
     trusted: VerifierKey | None
     derived_claims: bool
+    keys: Path | None = None
 
 
 class Done(NamedTuple):
@@ -61,6 +64,7 @@ def restore_into(into: str, place: Place, wish: Wish, *, keys_place: Place | Non
     directory = DataDirectory(Path(into))
     with _directory_for(directory) as postgres, _running(postgres):
         brought = _bring_keys(keys_place, directory, manifest) if keys_place else None
+        wish = wish._replace(keys=directory.keys if (directory.keys / MASTER_KEY_FILE).exists() else wish.keys)
         done = _restore(postgres.owner_dsn(), str(directory.root), place, manifest, wish, progress)
         return done._replace(keys=brought)
 
@@ -78,7 +82,8 @@ def replay_into(into: str, where: str, *, keys_place: Place | None) -> dict[UUID
 
 def _restore(owner_dsn: str, where: str, place: Place, manifest: Manifest, wish: Wish, progress: Progress) -> Done:
     points = parse(place, manifest, wish.to)
-    terms = Terms(points, reason=wish.reason, trusted=wish.trusted, derived_claims=wish.derived_claims)
+    master_key = MasterKey.read(wish.keys) if wish.keys else None
+    terms = Terms(points, wish.reason, wish.trusted, wish.derived_claims, master_key)
     _refuse_past(owner_dsn, where)
     migrate(owner_dsn)
     with open_empty(owner_dsn, where=where) as target:

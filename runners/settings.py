@@ -33,11 +33,13 @@ class SupervisorSettings:
 
 
 class MigrationSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
-    """For `migrate`: the only program that may change the schema. `owner_dsns` are those beside the home, by alias."""
+    """For `migrate`: the only program that may change the schema, and that makes the first master key. `owner_dsns` are
+    the PostgreSQLs beside the home, by alias."""
 
     owner_dsn: str
     owner_dsns: str = ""
     owner_dsns_file: Path | None = None
+    keys: Path | None = None
 
     def __post_init__(self) -> None:
         self.aliases()
@@ -56,6 +58,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     dsns: str = ""
     dsns_file: Path | None = None
     nats_url: str | None = None
+    keys: Path | None = None
     nats_replicas: Annotated[int, msgspec.Meta(ge=1, le=5)] = 1
     data_dir: Path | None = None
 
@@ -65,6 +68,14 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable
     def aliases(self) -> Mapping[str, str]:
         """The DSN of every PostgreSQL by its alias, the home first."""
         return parse_dsns(self.dsn, self.dsns, file=self.dsns_file)
+
+
+class ArchiveSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
+    """For archiving and restoring: the serving role reads and records, the owner takes positions out of the log."""
+
+    dsn: str
+    owner_dsn: str
+    keys: Path | None = None
 
 
 class SealerSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_variable):
@@ -111,7 +122,7 @@ class PlacementSettings(msgspec.Struct, frozen=True, kw_only=True, rename=_varia
         return parse_dsns(self.owner_dsn or embedded_dsn, self.owner_dsns, file=self.owner_dsns_file)
 
 
-Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, PlacementSettings)
+Settings = TypeVar("Settings", MigrationSettings, WorkerSettings, SealerSettings, PlacementSettings, ArchiveSettings)
 
 
 def read_settings(program: type[Settings], environment: Mapping[str, str]) -> Settings:

@@ -11,18 +11,23 @@ import gc
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 import uvloop
 from psycopg_pool import PoolTimeout
 
+from ledger.archive.errors import ArchiveStoreUnusable
+from ledger.erasure import MasterKey
 from ledger.errors import SchemaNewer, SchemaOlder
 from ledger.postgres.connecting import LOST, Pool, make_pool
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 POOL_SIZE_MAX = 4
 RETRY_SECONDS = 0.5
-AWAY = (*LOST, PoolTimeout, OSError, TimeoutError, SchemaOlder, SchemaNewer)
+AWAY = (*LOST, PoolTimeout, OSError, TimeoutError, SchemaOlder, SchemaNewer, ArchiveStoreUnusable)
 """What a dependency that is away raises, or is there and not migrated yet: worth another try, for ever."""
 
 log = structlog.get_logger(__name__)
@@ -72,6 +77,11 @@ async def again_and_again(
             log.warning("worker.waiting", worker=name, reason=f"{type(error).__name__}: {error}")
             await asyncio.sleep(RETRY_SECONDS)
             await pool.check()
+
+
+def master_key(keys: Path | None) -> MasterKey | None:
+    """The key to personal data, if the program is told in which directory it lies. Raises KeyUnusable."""
+    return MasterKey.read(keys) if keys else None
 
 
 async def until_one_ends(*work: Coroutine[Any, Any, None]) -> None:

@@ -46,6 +46,7 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("history", "Every change of one entity: history KIND/NAME.", _module("history")),
         Entry("diff", "What changed between two moments.", _module("diff")),
         Entry("rollback", "Plan, apply and list rollbacks.", _module("rollback")),
+        Entry("erase", "Forget a person, at every moment of the past too.", _module("erase")),
         Entry("replay", "Prove that the query tables follow from the ledger.", _module("replay")),
         Entry("projection", "How far the query tables are: list, show, rebuild.", _module("projection")),
         Entry("verify", "Prove that history is what was sealed: here, or in a bundle.", _module("verify")),

@@ -20,7 +20,12 @@ from everline.client import CONTROL, Client
 from everline.ids import new_id
 from everline.resources import CONTROL_TABLES
 
-CONTROL_COMMANDS = frozenset({"create-workspace", "update-workspace"})
+CONTROL_COMMANDS = frozenset(
+    {
+        *("create-workspace", "update-workspace"),
+        *("register-person", "update-person", "place-legal-hold", "release-legal-hold", "erase-person"),
+    }
+)
 
 Row = dict[str, Any]
 Command = Callable[..., None]

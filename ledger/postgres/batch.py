@@ -92,6 +92,8 @@ async def write_and_commit(connection: AsyncConnection[Any], ledgers: dict[UUID,
         for key in ledger.changed_claims
         if key in ledger.claims
     ]
+    new_keys = [row for ledger in ledgers.values() for row in ledger.new_keys]
+    ended_keys = [row for ledger in ledgers.values() for row in ledger.ended_keys]
     written = (
         *_columns(events, EVENT_COLUMNS),
         *_columns(streams, STREAM_COLUMNS),
@@ -105,6 +107,10 @@ async def write_and_commit(connection: AsyncConnection[Any], ledgers: dict[UUID,
             await connection.execute(DELETE_CLAIMS, _columns(released, (Uuids, Texts)))
         if taken:
             await connection.execute(INSERT_CLAIMS, _columns(taken, CLAIM_COLUMNS))
+        if new_keys:
+            await connection.execute(INSERT_KEYS, _columns(new_keys, (Uuids, Uuids, Byteas)))
+        if ended_keys:
+            await connection.execute(DESTROY_KEYS, _columns(ended_keys, (Uuids, Uuids, Bigints)))
         await connection.execute("COMMIT")
 
 
@@ -158,3 +164,5 @@ DELETE FROM ledger.claims USING unnest(%s, %s) AS gone (workspace_id, key)
 WHERE claims.workspace_id = gone.workspace_id AND claims.key = gone.key
 """
 INSERT_CLAIMS = "INSERT INTO ledger.claims SELECT * FROM unnest(%s, %s, %s, %s)"
+INSERT_KEYS = "INSERT INTO ledger.subject_keys (workspace_id, subject_id, wrapped_key) SELECT * FROM unnest(%s, %s, %s)"
+DESTROY_KEYS = "SELECT ledger.destroy_key(w, s, at) FROM unnest(%s, %s, %s) AS ended (w, s, at)"

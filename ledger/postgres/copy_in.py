@@ -48,6 +48,7 @@ class StoredEvent(NamedTuple):
     """What a fold needs of an event."""
 
     stream: StreamId
+    event_id: UUID
     type: str
     schema: int
     data: bytes
@@ -152,12 +153,17 @@ class Target:
         with self._connection.cursor(name="streams", binary=True) as cursor:
             cursor.itersize = STREAM_EVENTS_PAGE
             cursor.execute(
-                "SELECT stream_kind, stream_id, type, schema, data FROM ledger.events WHERE workspace_id = %s"
+                "SELECT stream_kind, stream_id, event_id, type, schema, data FROM ledger.events WHERE workspace_id = %s"
                 " ORDER BY stream_id, stream_kind, version",
                 (workspace_id,),
             )
             for kind, stream, *event in cursor:
                 yield StoredEvent(StreamId(kind, stream), *event)
+
+    def wrapped_keys(self, workspace_id: UUID) -> dict[UUID, bytes | None]:
+        """The keys of people; None for those who were erased, also if the ledger is restored to before that."""
+        query = "SELECT subject_id, wrapped_key FROM ledger.subject_keys WHERE workspace_id = %s"
+        return dict(self._connection.execute(query, (workspace_id,), binary=True).fetchall())
 
     def claims(self, workspace_id: UUID, claims: Iterable[tuple[str, StreamId]]) -> None:
         """What the streams hold. Raises psycopg.errors.UniqueViolation for two holders of one key."""

@@ -4,6 +4,7 @@ because what is in it never changes: a long snapshot would make the head rows' o
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -12,8 +13,10 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from psycopg_pool import AsyncConnectionPool
 
 from ledger import merkle
+from ledger.archive.reading import ArchivedEvents
 from ledger.backup.errors import LedgerDamaged
 from ledger.codec import canonical
 from ledger.deployment import Deployment
@@ -41,6 +44,7 @@ class Source:
     """A PostgreSQL whose ledgers are read. Any role that may read them will do."""
 
     def __init__(self, dsn: str) -> None:
+        self._dsn = dsn
         self._connection = psycopg.connect(dsn, autocommit=True, options="-c TimeZone=UTC")
 
     def __enter__(self) -> Self:
@@ -83,6 +87,9 @@ class Source:
         row = self._connection.execute(
             "SELECT leaf_hash FROM ledger.events WHERE workspace_id = %s AND position = %s", (workspace_id, position)
         ).fetchone()
+        if row is None and position > 0:
+            archived = self._archived(workspace_id, after=position - 1, until=position)
+            row = (archived[0][15],) if archived else None
         return row[0] if row else None
 
     def entries(
@@ -100,7 +107,11 @@ class Source:
             binary=True,
         )
         page: list[tuple[bytes, bytes]] = []
-        for position, row in enumerate(rows.fetchall(), start=after + 1):
+        here = rows.fetchall()
+        if not here or here[0][1] != after + 1:
+            until_here = here[0][1] - 1 if here else last
+            here = [*self._archived(workspace_id, after=after, until=until_here), *here]
+        for position, row in enumerate(here, start=after + 1):
             if row[1] != position:
                 raise LedgerDamaged(workspace_id, position=position, reason="the event is missing")
             entry = canonical(envelope(row))
@@ -116,16 +127,36 @@ class Source:
     def commands(self, workspace_id: UUID, *, after: Position, until: Position) -> Iterator[bytes]:
         """The commands whose last event lies in (after, until], and those without events that were recorded there;
         CSV. A command without events at the head itself is left out: others like it may still follow."""
+        is_archived = self._connection.execute(
+            "SELECT FROM ledger.archives WHERE workspace_id = %s AND last_position > %s AND first_position <= %s",
+            (workspace_id, after, until),
+        ).fetchone()
+        # Found through their events, which have an index; without the events, by going through all commands.
+        found = (
+            "last_position >= first_position"
+            if is_archived is not None
+            else "command_id IN (SELECT command_id FROM ledger.events WHERE workspace_id = {workspace}"
+            " AND position > {after} AND position <= {until})"
+        )
         return self._copy(
             "SELECT * FROM ledger.commands WHERE workspace_id = {workspace} AND last_position > {after}"
-            " AND last_position <= {until} AND command_id IN (SELECT command_id FROM ledger.events"
-            " WHERE workspace_id = {workspace} AND position > {after} AND position <= {until})"
+            f" AND last_position <= {{until}} AND {found}"
             " UNION ALL SELECT * FROM ledger.commands WHERE workspace_id = {workspace} AND first_position > {after}"
             " AND first_position <= {until} AND last_position < first_position",
             workspace=workspace_id,
             after=after,
             until=until,
         )
+
+    def _archived(self, workspace_id: UUID, *, after: Position, until: Position) -> list[tuple[Any, ...]]:
+        """What left the log, from where it was archived. Raises ArchiveGone, ArchiveAltered, ArchiveStoreUnusable."""
+
+        async def read() -> list[tuple[Any, ...]]:
+            options = {"autocommit": True, "options": "-c TimeZone=UTC"}
+            async with AsyncConnectionPool[Any](self._dsn, min_size=1, max_size=1, kwargs=options) as pool:
+                return await ArchivedEvents(pool).between(workspace_id, after=after, until=until)
+
+        return asyncio.run(read())
 
     def open_commands(self, workspace_id: UUID, *, head: Position) -> Iterator[bytes]:
         """The commands that changed nothing when the ledger stood at its head; CSV."""

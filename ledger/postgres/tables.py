@@ -27,6 +27,9 @@ BY_STREAM = ("claims",)
 COMPARED = (Compared("relays", "workspace_id", (), mutable=True),)
 
 STAYS = (
+    "subject_keys",
+    "archives",
+    "archived_streams",
     "heads",
     "deployment",
     "deployment_entries",
@@ -37,5 +40,6 @@ STAYS = (
     "witnessed_checkpoints",
     "refused_checkpoints",
 )
-"""Of the place, not of the workspace: the head row is written by the move itself, on both sides; what was signed bears
-the name of the PostgreSQL where it was signed, and the sealer there signs the same tree anew under its own."""
+"""Of the place, not of the workspace: people are known to the control ledger only, which does not move; a workspace
+with archived positions is not moved either. The head row is written by the move itself, on both sides; what was signed
+bears the name of the PostgreSQL where it was signed, and the sealer there signs the same tree anew under its own."""

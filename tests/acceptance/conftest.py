@@ -67,6 +67,14 @@ class Everline:
 
     def process(self, *words: str, code: int = 0, **changed: str) -> Answer:
         """The same in a process of its own."""
+        return self._checked(self._ended(words, changed), words, code)
+
+    def attempt(self, *words: str) -> str:
+        """All that a process says, whatever it ends with."""
+        ended = self._ended(words, {})
+        return ended.stdout + ended.stderr
+
+    def _ended(self, words: tuple[str, ...], changed: dict[str, str]) -> Answer:
         done = subprocess.run(
             [str(Path(sys.executable).parent / "everline"), *words],
             capture_output=True,
@@ -77,7 +85,7 @@ class Everline:
             env=self.environment | changed,
             cwd=self.directory,
         )
-        return self._checked(Answer(done.returncode, done.stdout, done.stderr), words, code)
+        return Answer(done.returncode, done.stdout, done.stderr)
 
     @staticmethod
     def _checked(answer: Answer, words: tuple[str, ...], code: int) -> Answer:

@@ -14,6 +14,7 @@ import psycopg
 from commands.registry import decider
 from ledger.backup.manifest import Manifest
 from ledger.checkpoint import VerifierKey
+from ledger.erasure import MasterKey
 from ledger.postgres.append import Appender
 from ledger.postgres.copy_in import open_empty
 from ledger.postgres.copy_out import Source
@@ -91,11 +92,12 @@ def restored(
     trusted: VerifierKey | None = None,
     derived_claims: bool = False,
     reason: str = "a test",
+    master_key: MasterKey | None = None,
 ) -> list[Restored]:
     """A restore into an empty migrated database."""
     place = Place(str(where))
     manifest: Manifest = catalog.load(place, number)
-    terms = Terms(parse(place, manifest, to), reason=reason, trusted=trusted, derived_claims=derived_claims)
+    terms = Terms(parse(place, manifest, to), reason, trusted, derived_claims, master_key)
     with open_empty(database.owner_dsn, where=database.name) as target:
         return Restoring(place, manifest, target, terms=terms, progress=Progress("restore")).run()
 

@@ -11,12 +11,17 @@ from types import SimpleNamespace
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
+from psycopg_pool import AsyncConnectionPool
+
 from commands.command import Command, Decided, Found, Rejection
 from commands.registry import command_types, decider
+from commands.sealing import stored_claim
 from commands.working_set import FoldCache, WorkingSet
 from ledger.codec import decode_data, encode_data
 from ledger.envelope import NewEvent
+from ledger.erasure import MasterKey, Seal
 from ledger.postgres.read import LedgerReader
+from ledger.postgres.subject_keys import SubjectKeys
 from ledger.values import StreamId, derived_id
 
 ALIASES = ("main", "eu", "us")
@@ -37,6 +42,8 @@ def given(*events: NewEvent) -> World:
 class GivenEvents:
     """Answers what a working set asks of a ledger."""
 
+    keys = SubjectKeys(cast("AsyncConnectionPool[Any]", None), MasterKey(b"w" * 32, b"h" * 32))
+
     def __init__(self, events: tuple[NewEvent, ...]) -> None:
         self.streams: dict[StreamId, list[NewEvent]] = {}
         self.claims: dict[str, StreamId] = {}
@@ -46,7 +53,7 @@ class GivenEvents:
             judge, state = decider(held.kind), None
             for new in history:
                 state = judge.evolve(state, new.event)
-            self.claims |= dict.fromkeys(judge.claims(state), held)
+            self.claims |= {stored_claim(self.keys, key): held for key in judge.claims(state)}
 
     async def read_stream(self, _workspace_id: UUID, read: StreamId) -> list[SimpleNamespace]:
         return [SimpleNamespace(event=new.event) for new in self.streams.get(read, [])]
@@ -101,7 +108,8 @@ class World:
         if isinstance(decision, Rejection):
             return decision
         for new in decision:
-            assert decode_data(new.event.type, new.event.schema, encode_data(new.event)) == new.event
+            seal = Seal(b"k" * 32, WORKSPACE, new.stream.id, new.stream.id)
+            assert decode_data(new.event.type, new.event.schema, encode_data(new.event, seal), seal) == new.event
         moved = await self.working.advance(decision)
         return moved if isinstance(moved, Rejection) else decision
 

@@ -14,10 +14,14 @@ from psycopg_pool import AsyncConnectionPool
 from ledger.appending import CommandToAppend, EventToAppend, Unit
 from ledger.codec import encode_data
 from ledger.envelope import Event
+from ledger.erasure import MasterKey
 from ledger.events.pipeline import PipelineRegistered, PipelineUpdated
 from ledger.postgres.append import Appender
 from ledger.postgres.read import LedgerReader
 from ledger.values import StreamId, new_id
+
+MASTER_KEY = MasterKey(b"w" * 32, b"h" * 32)
+"""The key to personal data of every test's deployment."""
 
 OCCURRED = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,14 +34,16 @@ class OpenLedger:
 
 
 @asynccontextmanager
-async def open_ledger(dsn: str, *, observers: tuple[Any, ...] = ()) -> AsyncIterator[OpenLedger]:
+async def open_ledger(
+    dsn: str, *, observers: tuple[Any, ...] = (), master_key: MasterKey | None = MASTER_KEY
+) -> AsyncIterator[OpenLedger]:
     """A reader and an appender on this database."""
     pool = AsyncConnectionPool(dsn, open=False, min_size=1, max_size=8, kwargs={"autocommit": True})
     await pool.open()
     appender = Appender(dsn, observers=observers)
     await appender.start()
     try:
-        yield OpenLedger(pool, LedgerReader(pool), appender)
+        yield OpenLedger(pool, LedgerReader(pool, master_key=master_key), appender)
     finally:
         await appender.stop()
         await pool.close()
