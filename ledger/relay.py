@@ -108,10 +108,17 @@ class Relay:
             await asyncio.gather(*acknowledgements)
 
     async def _advance(self, workspace_id: UUID, *, position: Position, epoch: int) -> None:
+        """Never backwards: a relay that stood still while another took over goes on from where that one is."""
         async with self._pool.connection() as connection:
-            await connection.execute(
-                "INSERT INTO ledger.relays (workspace_id, position, epoch) VALUES (%s, %s, %s)"
-                " ON CONFLICT (workspace_id) DO UPDATE SET position = excluded.position, epoch = excluded.epoch",
+            cursor = await connection.execute(
+                "INSERT INTO ledger.relays AS known (workspace_id, position, epoch) VALUES (%s, %s, %s)"
+                " ON CONFLICT (workspace_id) DO UPDATE SET position = excluded.position, epoch = excluded.epoch"
+                " WHERE (known.epoch, known.position) < (excluded.epoch, excluded.position)",
                 (workspace_id, position, epoch),
             )
+            if not cursor.rowcount:
+                cursor = await connection.execute(
+                    "SELECT position, epoch FROM ledger.relays WHERE workspace_id = %s", (workspace_id,)
+                )
+                position, epoch = await cursor.fetchone() or (position, epoch)
         self._checkpoints[workspace_id] = (position, epoch)

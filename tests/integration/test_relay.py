@@ -15,6 +15,7 @@ import pytest
 from ledger import broker
 from ledger.envelope import RecordedEvent
 from ledger.postgres.wake import Waker
+from ledger.relay import Relay
 from ledger.subscription import Subscription
 from ledger.values import new_id
 from runners import relay
@@ -117,6 +118,23 @@ async def test_messages_carry_the_stored_envelope(ledger: OpenLedger, database: 
     [event] = await ledger.reader.read(workspace, after=0)
     assert merkle.leaf_hash(message) == event.leaf_hash
     await client.close()
+
+
+async def test_a_relay_that_stood_still_moves_no_checkpoint_back(ledger: OpenLedger, nats_url: str) -> None:
+    workspace = new_id()
+    client = await broker.connect(nats_url, name="test")
+    try:
+        still, other = (Relay(ledger.pool, ledger.reader, client.jetstream()) for _ in range(2))
+        await still.start()
+        await other.start()
+        for number in range(3):
+            await ledger.appender.append(unit(workspace, a_pipeline(str(number))))
+        await other.catch_up({workspace})
+        await still._advance(workspace, position=1, epoch=1)  # what it published before it was stopped
+        assert await ledger.reader.relayed() == {workspace: 3}
+        assert await still.catch_up({workspace}) == 0
+    finally:
+        await broker.close(client)
 
 
 async def test_a_killed_broker_and_a_lost_stream_cost_nothing(
