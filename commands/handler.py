@@ -22,6 +22,7 @@ from commands.rejections import (
     CommandIdReused,
     ConcurrentChange,
     Forbidden,
+    NameTaken,
     StaleVersion,
     StreamFull,
     WrongLedger,
@@ -108,14 +109,16 @@ class CommandHandler:
         *,
         actor: str,
         atomic: bool = True,
+        unique_at_end: bool = False,
         correlation_id: UUID | None = None,
         causation_id: UUID | None = None,
     ) -> list[Receipt | Rejection]:
         """Decides commands in order, each seeing the ones before it, and records them in one transaction.
 
         Answers one receipt or rejection per command. With `atomic`, one rejection refuses all of them (the others
-        answer BatchAborted). A first attempt may decide on cached folds; whatever it would refuse is decided again on
-        what the ledger holds. Raises LedgerBusy, LedgerUnavailable, and WorkspaceElsewhere (nothing was recorded here).
+        answer BatchAborted). With `unique_at_end`, names may change hands in any order. A first attempt may decide on
+        cached folds; whatever it would refuse is decided again on what the ledger holds. Raises LedgerBusy,
+        LedgerUnavailable, and WorkspaceElsewhere (nothing was recorded here).
         """
         if len(submissions) > BATCH_MAX:
             return [BatchTooLarge(len(submissions), size_max=BATCH_MAX)] * len(submissions)
@@ -125,12 +128,21 @@ class CommandHandler:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 async with turn:
-                    answers = await self._attempt(workspace_id, submissions, caller, atomic=atomic, fresh=attempt > 0)
+                    answers = await self._attempt(
+                        workspace_id,
+                        submissions,
+                        caller,
+                        atomic=atomic,
+                        unique_at_end=unique_at_end,
+                        fresh=attempt > 0,
+                    )
             except errors.StreamTooLong as full:
                 return [StreamFull(full.stream, length_max=full.length_max)] * len(submissions)
             except errors.WorkspaceElsewhere:
                 raise  # this handler has nothing more to say of it; the caller asks where it lives now
             except errors.AppendRefused as refusal:
+                if unique_at_end and attempt > 0 and isinstance(refusal, errors.ClaimTaken):
+                    return [NameTaken(refusal.key, holder=refusal.holder)] * len(submissions)
                 last = refusal
                 turn = self._turn(workspace_id, refusal)
             else:
@@ -152,12 +164,26 @@ class CommandHandler:
         return self._contended.setdefault((workspace_id, what), asyncio.Lock())
 
     async def _attempt(
-        self, workspace_id: UUID, submissions: Sequence[Submission], caller: Caller, *, atomic: bool, fresh: bool
+        self,
+        workspace_id: UUID,
+        submissions: Sequence[Submission],
+        caller: Caller,
+        *,
+        atomic: bool,
+        unique_at_end: bool,
+        fresh: bool,
     ) -> list[Receipt | Rejection] | None:
         """One pass; None when it has to be decided again on fresh state. Raises AppendRefused."""
         ids = [submission.command_id for submission in submissions]
         recorded = await self._reader.recorded_commands(workspace_id, ids) if fresh else {}
-        working = WorkingSet(self._reader, workspace_id, folds=self._folds, fresh=fresh, aliases=self._aliases)
+        working = WorkingSet(
+            self._reader,
+            workspace_id,
+            folds=self._folds,
+            fresh=fresh,
+            unique_at_end=unique_at_end,
+            aliases=self._aliases,
+        )
         sealing = Sealing(self._reader.keys, workspace_id)
         answers: list[Receipt | Rejection | None] = [None] * len(submissions)
         decided: dict[int, _Decided] = {}

@@ -133,7 +133,10 @@ class RollbackPlanner:
             submission(command, command_id=derived_id("rollback", command_id, number))
             for number, command in enumerate(commands)
         ]
-        answers = await self._handler.submit(workspace_id, batch, actor=actor, correlation_id=new_id())
+        # One change: a name may go back to its old holder before the new one gives it up.
+        answers = await self._handler.submit(
+            workspace_id, batch, actor=actor, unique_at_end=True, correlation_id=new_id()
+        )
         receipts = [answer for answer in answers if isinstance(answer, Receipt)]
         if len(receipts) < len(answers):
             return next(

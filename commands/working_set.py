@@ -83,7 +83,7 @@ class _Step(NamedTuple):
 
 class WorkingSet:
     """The streams and claims that one submission (a command or a batch) looks at. With `fresh`, nothing comes from the
-    cache."""
+    cache. With `unique_at_end`, claims are those of the whole submission: in the middle two may have the same."""
 
     def __init__(
         self,
@@ -92,6 +92,7 @@ class WorkingSet:
         *,
         folds: FoldCache,
         fresh: bool,
+        unique_at_end: bool = False,
         aliases: Collection[str] = (),
     ) -> None:
         self._reader = reader
@@ -99,6 +100,7 @@ class WorkingSet:
         self.workspace_id = workspace_id
         self._folds = folds
         self._fresh = fresh
+        self._unique_at_end = unique_at_end
         self.loaded: dict[StreamId, Fold] = {}
         self.current: dict[StreamId, Fold] = {}
         self.guards: dict[str, str | None] = {}
@@ -127,6 +129,21 @@ class WorkingSet:
         everything is decided again, when an earlier command took what is only given up now.
         """
         step = self._step(events)
+        if not self._unique_at_end:
+            taken = await self._taken_by_others(step)
+            if taken is not None:
+                return taken
+            for key, stream in step.taken.items():
+                if key not in self._released and key not in step.released:
+                    self._found_free.setdefault(key, stream)
+        self.current |= step.folds
+        for key in step.released:
+            self._claims.pop(key, None)
+        self._released = (self._released | step.released.keys()) - step.taken.keys()
+        self._claims |= step.taken
+        return step.versions
+
+    async def _taken_by_others(self, step: _Step) -> NameTaken | None:
         for key, stream in step.released.items():
             if self._claims.get(key, stream) != stream:
                 raise ClaimTaken(key, holder=stream)
@@ -136,15 +153,7 @@ class WorkingSet:
             holder = await self._holder(key) if self._fresh else self._claims.get(key)
             if holder not in (None, stream) and key not in step.released:
                 return NameTaken(key, holder=holder)
-        self.current |= step.folds
-        for key, stream in step.taken.items():
-            if key not in self._released and key not in step.released:
-                self._found_free.setdefault(key, stream)
-        for key in step.released:
-            self._claims.pop(key, None)
-        self._released = (self._released | step.released.keys()) - step.taken.keys()
-        self._claims |= step.taken
-        return step.versions
+        return None
 
     def _step(self, events: list[NewEvent]) -> _Step:
         """Where one command's events lead, from where the set stands."""
@@ -168,7 +177,8 @@ class WorkingSet:
     def claims_changed(self) -> tuple[dict[str, StreamId], dict[str, StreamId]]:
         """(taken, released): how the claims of the changed streams differ from what was loaded.
 
-        What one stream took and gave up again is in both: the append must find it free.
+        What one stream took and gave up again is in both: the append must find it free. Raises ClaimTaken when two
+        of them hold the same in the end.
         """
         taken: dict[str, StreamId] = {}
         released: dict[str, StreamId] = {}
@@ -178,6 +188,9 @@ class WorkingSet:
             old = self.loaded.get(stream, Fold(None, 0)).state
             judge = decider(stream.kind)
             held, holds = judge.claims(old) if old is not None else set(), judge.claims(fold.state)
+            for key in holds - held:
+                if key in taken:
+                    raise ClaimTaken(key, holder=taken[key])
             # Stream by stream: what one takes while another of them goes on holding it is for the append to refuse.
             taken |= dict.fromkeys(holds - held, stream)
             released |= dict.fromkeys(held - holds, stream)

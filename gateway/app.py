@@ -43,7 +43,7 @@ from ledger.erasure import MasterKey
 from ledger.errors import LedgerError
 from ledger.placement import MAIN
 from ledger.postgres.append import Appender
-from ledger.postgres.connecting import LOST, Pool, pool_of
+from ledger.postgres.connecting import LOST, Pool, make_pool
 from ledger.postgres.migrate import check_schema
 from ledger.postgres.read import LedgerReader
 from ledger.postgres.wake import Waker
@@ -214,7 +214,7 @@ async def until_arrived(placements: Placements, services: Services) -> None:
 @asynccontextmanager
 async def connections(dsn: str) -> AsyncIterator[Pool]:
     """The pool that everything but the appender reads with."""
-    pool = pool_of(
+    pool = make_pool(
         dsn,
         size_max=POOL_SIZE_MAX,
         wait_seconds_max=POOL_WAIT_SECONDS_MAX,

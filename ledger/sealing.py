@@ -59,7 +59,7 @@ class Sealer:
         self._name = name
         self._deployment: Deployment | None = None
         self._signed: dict[UUID, tuple[int, bytes]] = {}
-        self._unlogged: set[UUID] = set()
+        self._unlogged: dict[UUID, tuple[int, bytes]] = {}
         self._refused: set[UUID] = set()
         self._retry_at: dict[UUID, float] = {}
 
@@ -72,7 +72,7 @@ class Sealer:
                 raise SigningKeyChanged(deployment.name)
             self._signed = await seals.signed()
             self._refused = await seals.refused()
-        self._unlogged = set(self._signed) - {deployment.id}
+        self._unlogged = {log_id: last for log_id, last in self._signed.items() if log_id != deployment.id}
         self._deployment = deployment
         return deployment
 
@@ -98,7 +98,7 @@ class Sealer:
             made = await self._guarded(workspace_id, seals, connection)
             if made is not None:
                 signed[workspace_id] = made
-        self._unlogged |= signed.keys()
+        self._unlogged |= {log_id: (made.checkpoint.size, made.checkpoint.root) for log_id, made in signed.items()}
         if self._unlogged and self._is_due(self._own.id):
             made = await self._guarded(self._own.id, seals, connection)
             if made is not None:
@@ -174,12 +174,11 @@ class Sealer:
         head = await seals.head(log_id)
         await self._check_signed(log_id, head, seals)
         logged = await seals.logged(self._unlogged)
-        entries = []
-        for workspace_id in sorted(self._unlogged):
-            last = await seals.head(workspace_id)
-            if last.size > logged[workspace_id]:
-                text = Checkpoint(self._own.origin(workspace_id), last.size, last.root).text
-                entries.append((workspace_id, last.size, text))
+        entries = [
+            (workspace_id, size, Checkpoint(self._own.origin(workspace_id), size, root).text)
+            for workspace_id, (size, root) in sorted(self._unlogged.items())
+            if size > logged[workspace_id]
+        ]
         if not entries:
             self._unlogged.clear()
             return None

@@ -20,7 +20,7 @@ from psycopg_pool import PoolTimeout
 from ledger.archive.errors import ArchiveStoreUnusable
 from ledger.erasure import MasterKey
 from ledger.errors import SchemaNewer, SchemaOlder
-from ledger.postgres.connecting import LOST, Pool, pool_of
+from ledger.postgres.connecting import LOST, Pool, make_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,7 +103,7 @@ async def connections(
 ) -> AsyncIterator[Pool]:
     """The worker's pool. A connection is not tried before it is used: that would be a fifth of a relay's round trips,
     and a worker that meets a dead one starts anew."""
-    pool = pool_of(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max)
+    pool = make_pool(dsn, size_max=size_max, wait_seconds_max=wait_seconds_max)
     await pool.open()
     try:
         yield pool

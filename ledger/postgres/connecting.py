@@ -101,7 +101,7 @@ class Pool(AsyncConnectionPool[Connection]):
             await AsyncConnectionPool.check_connection(conn)
 
 
-def pool_of(
+def make_pool(
     dsn: str,
     *,
     size_max: int,

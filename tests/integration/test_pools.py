@@ -4,11 +4,13 @@ touching the others."""
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
+import projections
 from projections.pools import pool_schema
 from runners.move import move
 from tests.support.placed import Deployment, open_deployment
@@ -121,3 +123,17 @@ async def test_a_schema_that_is_no_pool_is_refused(deployment: Deployment) -> No
     for schema in ("public", "ledger", "ws_x", "pool-x", "pool_", ""):
         refused = await deployment.creation("dogs", pool_schema=schema)
         assert (refused.status_code, refused.json()["code"]) == (422, "invalid_command")
+
+
+def test_whoever_reads_tables_asks_the_checkpoint_where_they_are() -> None:
+    """Only what makes, moves and drops schemas of workspaces may name them without having looked."""
+    makers = {"schema", "projector", "rebuild", "replay", "compare", "leaving", "statistics", "moments"}
+    folder = Path(projections.__file__).parent
+    naming = {
+        file.stem for file in folder.glob("*.py") if "import schema_of" in text(file) or ", schema_of" in text(file)
+    }
+    assert naming <= makers, "use reading.moments.schema_of"
+
+
+def text(file: Path) -> str:
+    return file.read_text(encoding="utf-8")

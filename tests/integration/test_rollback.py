@@ -13,7 +13,7 @@ from commands.model import UpdateModel
 from commands.model_version import PromoteModelVersion, RegisterModelVersion
 from commands.pipeline import RegisterPipeline, UpdatePipeline
 from commands.registry import decider
-from commands.rejections import NothingToRollBack, PlanOutdated
+from commands.rejections import NameTaken, NothingToRollBack, PlanOutdated
 from commands.rollback_plan import Applied, Plan, RollbackPlanner
 from commands.stack import DeleteStack, RegisterStack, UpdateStack
 from commands.tagging import AttachTag, DetachTag
@@ -179,3 +179,32 @@ async def test_what_cannot_be_undone_is_named_with_the_reason(here: Handling, pl
     plan = await planned(planner, here, good_at)
     assert [item.entity.partition("/")[0] for item in plan.not_undone] == ["metadata"]
     assert "newest wins" in plan.not_undone[0].reason
+
+
+async def test_a_name_that_was_given_away_comes_back(here: Handling, planner: RollbackPlanner) -> None:
+    good, good_at = await states(here), await here.position()
+    await here.accept(UpdatePipeline(pipeline="digits", name="letters"))
+    await here.accept(RegisterPipeline(name="digits"))
+    answer = await applied(planner, here, await planned(planner, here, good_at))
+    assert isinstance(answer, Applied), answer
+    assert await states(here) == good
+
+
+async def test_two_names_that_were_swapped_are_swapped_back(here: Handling, planner: RollbackPlanner) -> None:
+    await here.accept(RegisterPipeline(name="letters"))
+    good, good_at = await states(here), await here.position()
+    for old, new in (("digits", "aside"), ("letters", "digits"), ("aside", "letters")):
+        await here.accept(UpdatePipeline(pipeline=old, name=new))
+    answer = await applied(planner, here, await planned(planner, here, good_at))
+    assert isinstance(answer, Applied), answer
+    assert await states(here) == good
+
+
+async def test_a_name_that_somebody_else_has_now_is_not_taken_back(here: Handling, planner: RollbackPlanner) -> None:
+    made, good_at = await here.accept(RegisterPipeline(name="first")), await here.position()
+    await here.accept(UpdatePipeline(pipeline="first", name="second"))
+    await here.accept(RegisterPipeline(name="first"))
+    head = await here.position()
+    answer = await applied(planner, here, await planned(planner, here, good_at, [f"pipeline/{made.id}"]))
+    assert isinstance(answer, NameTaken)
+    assert await here.position() == head

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 WORKERS = ("projector", "relay", "sealer")
+SERVERS = ("postgres", "nats")
 REPLICAS = ("a", "b")
 GATEWAYS = tuple(f"gateway-{replica}" for replica in REPLICAS)
 SIGNING_KEY = "run/signing.key"

@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.acceptance.chaos.cluster import GATEWAYS
+from tests.acceptance.chaos.cluster import GATEWAYS, SERVERS
 from tests.acceptance.chaos.proxy import Side
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def plan(chance: random.Random, count: int, *, programs: list[str], links: list[
 def _fault(chance: random.Random, number: int, *, programs: list[str], links: list[str]) -> Fault:
     (kind,) = chance.choices(list(KINDS), weights=list(KINDS.values()))
     server, _, _ = kind.partition("-")
-    if server in ("postgres", "nats"):
+    if server in SERVERS:
         target = server
     elif server == "backend":
         target = "postgres"
@@ -181,6 +181,6 @@ class Faults:
 
 def targets(cluster: Cluster) -> tuple[list[str], list[str]]:
     """The programs and the connections that may be broken, in a fixed order."""
-    programs = sorted(name for name in cluster.processes if name not in ("postgres", "nats"))
+    programs = sorted(name for name in cluster.processes if name not in SERVERS)
     assert set(GATEWAYS) <= set(programs)
     return programs, sorted(cluster.links)

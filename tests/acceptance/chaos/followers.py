@@ -9,8 +9,8 @@ from uuid import UUID
 import httpx2
 import msgspec
 import psycopg
-from psycopg_pool import AsyncConnectionPool
 
+from ledger.postgres.connecting import make_pool
 from ledger.postgres.read import LedgerReader
 from ledger.subscription import Subscription
 
@@ -69,20 +69,14 @@ class SubscriptionFollower:
 
     async def follow(self) -> None:
         """For ever: starts again after what it has whenever PostgreSQL is lost."""
-        pool = AsyncConnectionPool[Any](
-            self._dsn,
-            open=False,
-            min_size=1,
-            max_size=4,
-            kwargs={"autocommit": True},
-            check=AsyncConnectionPool.check_connection,
-        )
+        pool = make_pool(self._dsn, size_max=4, wait_seconds_max=5)
         async with pool:
             while True:
                 try:
                     await self._listen(LedgerReader(pool))
                 except (psycopg.OperationalError, OSError):
                     self._model.counts["subscriptions lost"] += 1
+                    await pool.check()
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _listen(self, reader: LedgerReader) -> None:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from runners.processes import Program
 
 POLL_SECONDS = 0.05
+RESTART_SECONDS = 0.1
 RESTARTS_IN_A_ROW_MAX = 20
-ENOUGH_SECONDS = 30.0
+ENOUGH_SECONDS = 90.0
 
 
 class Process:
@@ -107,6 +108,7 @@ class Process:
             if not self._end_is_ours:
                 failures = 0 if was_ready else failures + 1
                 self.ends.append(f"{self.name} ended by itself: {exit_text(self._process.returncode)}")
+                await asyncio.sleep(RESTART_SECONDS * failures)
             if failures > RESTARTS_IN_A_ROW_MAX:
                 raise AssertionError(f"{self.name} cannot be started:\n{log_tail(self.program.log_path)}")
 
