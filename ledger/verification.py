@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from uuid import UUID
 
 from ledger import checkpoint, merkle, tiles
+from ledger.archive.errors import ArchiveAltered, ArchiveGone
 from ledger.checkpoint import Checkpoint
 from ledger.merkle import HASH_BYTES
 from ledger.postgres.scan import Leaf, Scan, StoredHead
@@ -71,15 +72,20 @@ def verify_database(scan: Scan, *, public_key: bytes | None = None) -> Iterator[
 
 
 def verify_log(scan: Scan, deployment: Deployment, log_id: UUID) -> LogReport:
-    """Checks one log from its first entry to its head."""
+    """Checks one log from its first entry to its head. Raises ArchiveStoreUnusable when archived entries cannot be
+    asked for."""
     is_own = log_id == deployment.id
     head = scan.own_head() if is_own else scan.head(log_id)
     checking = _Check(scan, log_id, deployment.key(log_id), head)
     try:
         checking.run(scan.own_leaves() if is_own else scan.leaves(log_id))
     except Contradiction as found:
-        return LogReport(deployment.origin(log_id), log_id, checking.size, checking.good, found.finding)
-    return LogReport(deployment.origin(log_id), log_id, checking.size, checking.good, None)
+        finding: Finding | None = found.finding
+    except (ArchiveGone, ArchiveAltered) as error:
+        finding = Finding(error.code, error.first, error.last, str(error))
+    else:
+        finding = None
+    return LogReport(deployment.origin(log_id), log_id, checking.size, checking.good, finding)
 
 
 class _Check:

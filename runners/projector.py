@@ -21,8 +21,6 @@ from runners.rebuilds import Rebuilds
 from runners.turns import HANDS, Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from psycopg_pool import AsyncConnectionPool
 
     from ledger.erasure import MasterKey
@@ -44,24 +42,19 @@ async def run(settings: WorkerSettings) -> None:
 async def _project(settings: WorkerSettings, master_key: MasterKey | None, alias: str, dsn: str) -> None:
     """One PostgreSQL's workspaces, for ever."""
     async with worker.connections(dsn, size_max=HANDS + worker.POOL_SIZE_MAX) as pool:
-        subscribe = partial(Subscription, dsn=dsn, nats_url=settings.nats_url, alias=alias)
         reader = LedgerReader(pool, master_key=master_key)
-        once = partial(_project_until_lost, pool, reader, subscribe=subscribe, dsn=dsn)
+        once = partial(_project_until_lost, pool, reader, alias=alias, dsn=dsn, nats_url=settings.nats_url)
         await worker.again_and_again(f"projector {alias}", pool, once, away=worker.AWAY)
 
 
 async def _project_until_lost(
-    pool: AsyncConnectionPool[Any],
-    reader: LedgerReader,
-    *,
-    subscribe: Callable[[LedgerReader], Subscription],
-    dsn: str,
+    pool: AsyncConnectionPool[Any], reader: LedgerReader, *, alias: str, dsn: str, nats_url: str | None
 ) -> None:
     """Works while PostgreSQL is there; raises what was lost."""
     await check_schema(pool)
     projector = Projector(pool, reader)
     await projector.start()
-    subscription = subscribe(reader)
+    subscription = Subscription(reader, dsn=dsn, nats_url=nats_url, alias=alias)
     turns = Turns(projector, reader, subscription)
     turns.remember(await projector.stopped())
     hands = [turns.work() for _ in range(HANDS)]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from ledger.archive.errors import ArchiveError
 from ledger.checkpoint import parse_key
 from ledger.postgres.scan import open_scan
 from ledger.proof_errors import ProofError
@@ -32,7 +33,7 @@ def verify_data_directory(data_dir: Path, *, dsn: str | None, key: str | None) -
             return list(verify_database(scan, public_key=public_key))
     except psycopg.OperationalError as error:
         raise CannotVerify(f"PostgreSQL does not answer: {error}") from error
-    except ProofError as error:
+    except (ProofError, ArchiveError) as error:
         raise CannotVerify(str(error)) from error
 
 

@@ -4,7 +4,6 @@ because what is in it never changes: a long snapshot would make the head rows' o
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
@@ -13,10 +12,9 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from psycopg_pool import AsyncConnectionPool
 
 from ledger import merkle
-from ledger.archive.reading import ArchivedEvents
+from ledger.archive.blocking import BlockingArchive
 from ledger.backup.errors import LedgerDamaged
 from ledger.codec import canonical
 from ledger.deployment import Deployment
@@ -44,13 +42,14 @@ class Source:
     """A PostgreSQL whose ledgers are read. Any role that may read them will do."""
 
     def __init__(self, dsn: str) -> None:
-        self._dsn = dsn
+        self._archive = BlockingArchive(dsn)
         self._connection = psycopg.connect(dsn, autocommit=True, options="-c TimeZone=UTC")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._archive.__exit__()
         self._connection.close()
 
     @contextmanager
@@ -88,7 +87,7 @@ class Source:
             "SELECT leaf_hash FROM ledger.events WHERE workspace_id = %s AND position = %s", (workspace_id, position)
         ).fetchone()
         if row is None and position > 0:
-            archived = self._archived(workspace_id, after=position - 1, until=position)
+            archived = self._archive.between(workspace_id, after=position - 1, until=position)
             row = (archived[0][15],) if archived else None
         return row[0] if row else None
 
@@ -110,7 +109,7 @@ class Source:
         here = rows.fetchall()
         if not here or here[0][1] != after + 1:
             until_here = here[0][1] - 1 if here else last
-            here = [*self._archived(workspace_id, after=after, until=until_here), *here]
+            here = [*self._archive.between(workspace_id, after=after, until=until_here), *here]
         for position, row in enumerate(here, start=after + 1):
             if row[1] != position:
                 raise LedgerDamaged(workspace_id, position=position, reason="the event is missing")
@@ -147,16 +146,6 @@ class Source:
             after=after,
             until=until,
         )
-
-    def _archived(self, workspace_id: UUID, *, after: Position, until: Position) -> list[tuple[Any, ...]]:
-        """What left the log, from where it was archived. Raises ArchiveGone, ArchiveAltered, ArchiveStoreUnusable."""
-
-        async def read() -> list[tuple[Any, ...]]:
-            options = {"autocommit": True, "options": "-c TimeZone=UTC"}
-            async with AsyncConnectionPool[Any](self._dsn, min_size=1, max_size=1, kwargs=options) as pool:
-                return await ArchivedEvents(pool).between(workspace_id, after=after, until=until)
-
-        return asyncio.run(read())
 
     def open_commands(self, workspace_id: UUID, *, head: Position) -> Iterator[bytes]:
         """The commands that changed nothing when the ledger stood at its head; CSV."""

@@ -5,7 +5,7 @@ A superuser may have put anything into a column, so a time that no program can h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +14,7 @@ from uuid import UUID
 import psycopg
 from psycopg.types.datetime import TimestamptzBinaryLoader
 
+from ledger.archive.blocking import BlockingArchive
 from ledger.codec import canonical
 from ledger.deployment import Deployment
 from ledger.merkle import leaf_hash
@@ -67,18 +68,19 @@ class _AnyTime(TimestamptzBinaryLoader):
 @contextmanager
 def open_scan(dsn: str) -> Iterator[Scan]:
     """A snapshot of the database, read-only, until the block ends."""
-    with psycopg.connect(dsn, options="-c TimeZone=UTC") as connection:
+    with psycopg.connect(dsn, options="-c TimeZone=UTC") as connection, BlockingArchive(dsn) as archive:
         connection.adapters.register_loader("timestamptz", _AnyTime)
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.read_only = True
-        yield Scan(connection)
+        yield Scan(connection, archive)
 
 
 class Scan:
     """One snapshot."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], archive: BlockingArchive) -> None:
         self._connection = connection
+        self._archive = archive
 
     def deployment(self) -> Deployment:
         """Who the database says that it belongs to. Raises NotSealedYet before the sealer's first start."""
@@ -135,10 +137,18 @@ class Scan:
         return StoredHead(size, None, size)
 
     def leaves(self, workspace_id: UUID) -> Iterator[list[Leaf]]:
-        """Every event of a workspace, hashed from its row as it is."""
+        """Every event of a workspace, hashed from its row as it is; those that left the log from their archive's.
+
+        Raises ArchiveGone, ArchiveAltered and ArchiveStoreUnusable."""
+        archived = self._one("SELECT max(last_position) FROM ledger.archives WHERE workspace_id = %s", workspace_id)
+        here = self._one("SELECT min(position) FROM ledger.events WHERE workspace_id = %s", workspace_id)
+        last = (archived and archived[0]) or 0
+        left = min(last, here[0] - 1) if here and here[0] is not None else last
+        for after in range(0, left, CHUNK):
+            yield _leaves(self._archive.between(workspace_id, after=after, until=min(left, after + CHUNK)))
         query = f"SELECT {COLUMNS} FROM ledger.events WHERE workspace_id = %s ORDER BY position"
         for rows in self._chunks("events", query, workspace_id):
-            yield [Leaf(row[1], leaf_hash(canonical(envelope(row))), row[15]) for row in rows]
+            yield _leaves(rows)
 
     def own_leaves(self) -> Iterator[list[Leaf]]:
         """Every entry of the deployment's own log."""
@@ -176,3 +186,7 @@ class Scan:
             cursor.execute(query, values, binary=True)
             while rows := cursor.fetchmany(CHUNK):
                 yield rows
+
+
+def _leaves(rows: Iterable[tuple[Any, ...]]) -> list[Leaf]:
+    return [Leaf(row[1], leaf_hash(canonical(envelope(row))), row[15]) for row in rows]

@@ -32,9 +32,11 @@ from ledger.archive.errors import (
 )
 from ledger.codec import canonical
 from ledger.postgres import archives
+from ledger.postgres.scan import open_scan
 from ledger.sealing import Sealer
 from ledger.signing import KeyFile, make_key_file
 from ledger.values import CONTROL_WORKSPACE, StreamId
+from ledger.verification import verify_database
 from projections import orders
 from projections.compare import verify
 from projections.moments import When
@@ -228,6 +230,19 @@ async def test_an_archive_that_is_gone_or_altered_is_named_by_position(team: Tea
     assert len(await team.reader.read(team.id, after=0)) == CHANGES
 
 
+async def test_the_full_check_reads_archives_and_names_what_is_wrong_in_one(team: Team) -> None:
+    await team.archive(9)
+    assert _finding(team) is None
+    [file, *_] = team.files()
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert _finding(team) == ("archive_altered", 1)
+    file.unlink()
+    assert _finding(team) == ("archive_gone", 1)
+    file.write_bytes(whole)
+    assert _finding(team) is None
+
+
 async def test_a_ledger_that_was_tampered_with_is_not_archived(team: Team) -> None:
     with psycopg.connect(team.database.owner_dsn) as owner:
         owner.execute("ALTER TABLE ledger.events DISABLE TRIGGER USER")
@@ -342,3 +357,11 @@ async def _answers(team: Team, queries: Queries) -> list[Any]:
         await queries.history(team.id, "pipelines", "digits"),
         await queries.diff(team.id, before="2", after="7"),
     ]
+
+
+def _finding(team: Team) -> tuple[str, int] | None:
+    """What the full check finds wrong with the workspace."""
+    with open_scan(team.database.app_dsn) as scan:
+        [report] = [report for report in verify_database(scan) if report.log_id == team.id]
+    assert report.finding is not None or report.events == CHANGES
+    return (report.finding.code, report.finding.position) if report.finding else None

@@ -13,6 +13,7 @@ from uuid import UUID
 import psycopg
 import pytest
 
+from ledger.archive.blocking import BlockingArchive
 from ledger.deployment import Deployment
 from ledger.postgres.scan import Scan, open_scan
 from ledger.verification import Finding, verify_database
@@ -63,8 +64,9 @@ def findings(connection: psycopg.Connection[Any], sealed: SealedDatabase) -> dic
     from ledger.postgres import scan
 
     connection.adapters.register_loader("timestamptz", scan._AnyTime)
-    reports = verify_database(Scan(connection), public_key=sealed.deployment.public_key)
-    return {report.log_id: report.finding for report in reports if report.finding is not None}
+    with BlockingArchive(sealed.database.app_dsn) as archive:
+        reports = verify_database(Scan(connection, archive), public_key=sealed.deployment.public_key)
+        return {report.log_id: report.finding for report in reports if report.finding is not None}
 
 
 def the_finding(connection: psycopg.Connection[Any], sealed: SealedDatabase) -> tuple[str, int, int]:
@@ -263,7 +265,8 @@ def test_a_workspace_that_was_moved_away_is_not_missed(sealed: SealedDatabase) -
     with tampering(sealed) as connection:
         connection.execute("UPDATE ledger.heads SET presence = 'gone' WHERE workspace_id = %s", (sealed.workspace,))
         connection.execute("DELETE FROM ledger.events WHERE workspace_id = %s", (sealed.workspace,))
-        reports = {report.log_id: report for report in verify_database(Scan(connection))}
+        with BlockingArchive(sealed.database.app_dsn) as archive:
+            reports = {report.log_id: report for report in verify_database(Scan(connection, archive))}
     assert [report.finding for report in reports.values()] == [None] * 3
     assert not reports[sealed.workspace].is_here
 
