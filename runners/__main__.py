@@ -16,7 +16,8 @@ import typer
 from ledger.archive.errors import ArchiveError
 from ledger.errors import KeyUnusable
 from ledger.proof_errors import ProofError
-from runners import backup_commands, programs
+from runners import programs
+from runners.backup import commands as backup_commands
 from runners.errors import RunnerError
 from runners.settings import (
     PORT,

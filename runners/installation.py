@@ -11,10 +11,10 @@ import os
 import sys
 from pathlib import Path
 
+from runners.backup.wal_archive import SETTINGS, WalArchive
 from runners.data_directory import DataDirectory
 from runners.embedded import APP, DATABASE, LOOPBACK, OWNER, EmbeddedNats, EmbeddedPostgres
 from runners.processes import Program
-from runners.wal_archive import SETTINGS, WalArchive
 
 READY_SECONDS_MAX = 2.0
 READY_PATHS = ("/ready", "/v1/workspaces/default/stacks?limit=1&min_position=3")

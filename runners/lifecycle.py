@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from runners.backup.wal_archive import WalArchive
 from runners.data_directory import FREE_BYTES_SPENT, DataDirectory
 from runners.embedded import LOOPBACK, is_free
 from runners.errors import DiskFull, PortInUse, ProgramFailed, RunnerError, StartFailed, TookTooLong
@@ -18,7 +19,6 @@ from runners.processes import end_orphan, identify, log_tail, wait_for_end
 from runners.settings import SupervisorSettings
 from runners.status import SUPERVISOR, ComponentStatus, Failure, Status, read_status, write_status
 from runners.supervisor import Component, State, StopRequested, Supervisor
-from runners.wal_archive import WalArchive
 
 START_SECONDS_MAX = 120.0
 STOP_SECONDS_MAX = 120.0

@@ -20,11 +20,11 @@ import httpx2
 import pytest
 
 from ledger.signing import make_key_file
-from runners import catalog
-from runners.backup_reading import verify
+from runners.backup import catalog
+from runners.backup.place import Place
+from runners.backup.reading import verify
 from runners.data_directory import RESTORING
 from runners.embedded import free_port
-from runners.place import Place
 from runners.progress import Progress
 from runners.status import read_status
 from tests.acceptance.test_bad_days import Writers, all_events

@@ -19,11 +19,11 @@ from ledger.backup.manifest import Segment
 from ledger.backup.tables import TABLES
 from ledger.postgres.copy_in import EVENT_COLUMNS
 from ledger.values import new_id
-from runners import backup as backups
-from runners import catalog
-from runners.backup_reading import verify
+from runners.backup import catalog
+from runners.backup import making as backups
+from runners.backup.place import Place
+from runners.backup.reading import verify
 from runners.errors import PlaceTaken, PlaceUnusable
-from runners.place import Place
 from runners.progress import Progress
 from tests.support.backups import Claiming, backed_up, contents, restored
 from tests.support.handling import open_handling

@@ -9,9 +9,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from ledger.values import new_id
-from runners import catalog
+from runners.backup import catalog
+from runners.backup.place import Place
 from runners.errors import NoBackup, PlaceTaken, PlaceUnusable
-from runners.place import Place
 from tests.support.backups import Claiming, backed_up, contents, restored
 from tests.support.ledgers import open_ledger
 from tests.support.servers import Database, PostgresServer

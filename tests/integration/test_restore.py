@@ -33,9 +33,9 @@ from ledger.checkpoint import VerifierKey
 from ledger.codec import canonical
 from ledger.postgres.read import COLUMNS, LedgerReader, envelope
 from ledger.values import new_id
-from runners import catalog
+from runners.backup import catalog
+from runners.backup.place import Place
 from runners.errors import InvalidPoint, NoBackup, UnknownWorkspace
-from runners.place import Place
 from tests.support.backups import Claiming, backed_up, contents, is_empty, restored
 from tests.support.handling import Handling, open_handling
 from tests.support.ledgers import OpenLedger, a_pipeline, open_ledger, unit

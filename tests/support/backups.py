@@ -19,12 +19,12 @@ from ledger.postgres.append import Appender
 from ledger.postgres.copy_in import open_empty
 from ledger.postgres.copy_out import Source
 from ledger.values import StreamId
-from runners import catalog
-from runners.backup import Made, back_up
-from runners.place import Place
+from runners.backup import catalog
+from runners.backup.making import Made, back_up
+from runners.backup.place import Place
+from runners.backup.points import parse
+from runners.backup.restoring import Restored, Restoring, Terms
 from runners.progress import Progress
-from runners.restore import Restored, Restoring, Terms
-from runners.restore_points import parse
 from tests.support import histories
 from tests.support.histories import History
 from tests.support.servers import Database

@@ -16,12 +16,11 @@ from ledger.backup.errors import BackupDamaged, ClaimsDiffer
 from ledger.backup.segment import inflate
 from ledger.erasure import MasterKey
 from ledger.postgres.copy_out import LedgerHead
-from runners import backup_checkpoints as checkpoints
-from runners import catalog
-from runners.backup_checkpoints import Checked, deployment_of, refuse_untrusted
-from runners.backup_reading import read_log
-from runners.restore_points import refuse_inside_batch
-from runners.restore_record import Recorder
+from runners.backup import catalog, checkpoints
+from runners.backup.checkpoints import Checked, deployment_of, refuse_untrusted
+from runners.backup.points import refuse_inside_batch
+from runners.backup.reading import read_log
+from runners.backup.record import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +31,9 @@ if TYPE_CHECKING:
     from ledger.checkpoint import VerifierKey
     from ledger.postgres.copy_in import Target
     from ledger.values import Position
-    from runners.place import Place
+    from runners.backup.place import Place
+    from runners.backup.points import Points
     from runners.progress import Progress
-    from runners.restore_points import Points
 
 
 class Terms(NamedTuple):

@@ -11,14 +11,14 @@ from ledger.backup.errors import BackupDamaged, CheckpointContradicted, KeyUntru
 from ledger.backup.segment import inflate
 from ledger.deployment import Deployment
 from ledger.proof_errors import ProofError
-from runners import catalog
+from runners.backup import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from ledger.backup.manifest import Manifest, StoredObject, WorkspaceBackup
     from ledger.checkpoint import SignedCheckpoint, VerifierKey
-    from runners.place import Place
+    from runners.backup.place import Place
 
 
 class Signed(NamedTuple):

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger import merkle
 from ledger.backup import segment as segments
 from ledger.backup.errors import BackupDamaged
-from runners import backup_checkpoints as checkpoints
-from runners import catalog
-from runners.backup_checkpoints import Checked, deployment_of, refuse_untrusted
+from runners.backup import catalog, checkpoints
+from runners.backup.checkpoints import Checked, deployment_of, refuse_untrusted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from ledger.backup.manifest import Manifest, Segment, StoredObject, WorkspaceBackup
     from ledger.backup.segment import Entry
     from ledger.checkpoint import VerifierKey
-    from runners.place import Place
+    from runners.backup.place import Place
     from runners.progress import Progress
 
 

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from ledger.backup.manifest import Manifest
     from ledger.values import Position
-    from runners.backup import Made
-    from runners.backup_reading import Verified
-    from runners.key_files import Stored
-    from runners.restore_into import Done
+    from runners.backup.into import Done
+    from runners.backup.key_files import Stored
+    from runners.backup.making import Made
+    from runners.backup.reading import Verified
 
 CONNECT_SECONDS_MAX = 2
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from ledger.values import Position
+    from runners.backup.wal_archive import WalArchive
     from runners.embedded import EmbeddedPostgres
-    from runners.wal_archive import WalArchive
 
 REPLAY_SECONDS_MAX = 24 * 3600.0
 SEGMENT_BYTES = 16 << 20

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ledger.backup.manifest import Manifest, WorkspaceBackup
     from ledger.deployment import Deployment
     from ledger.values import Position
-    from runners.backup_checkpoints import Checked, Signed
+    from runners.backup.checkpoints import Checked, Signed
 
 
 class Recorder:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from runners.files import write_private
 
 if TYPE_CHECKING:
-    from runners.place import Place
+    from runners.backup.place import Place
 
 FOLDER = "keys"
 

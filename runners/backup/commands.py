@@ -51,47 +51,47 @@ def create(
 ) -> None:
     """Back up the ledger: what the place does not have yet."""
     from ledger.postgres.copy_out import Source
-    from runners import backup_report, key_files
-    from runners.backup import back_up
-    from runners.place import Place
+    from runners.backup import key_files, report
+    from runners.backup.making import back_up
+    from runners.backup.place import Place
     from runners.progress import Progress
 
     with _named_errors(dsn or data_dir):
         stored = key_files.store(data_dir, Place(keys_to)) if keys_to else key_files.left_out(data_dir)
         with Source(_dsn(data_dir, dsn)) as source:
             made = back_up(source, Place(place), keys=stored.where, progress=Progress("backup"))
-    backup_report.made(made, stored, place, as_json=as_json)
+    report.made(made, stored, place, as_json=as_json)
 
 
 @app.command("list")
 def list_backups(place: Where, data_dir: DataDir, dsn: Dsn = None, as_json: Json = False) -> None:
     """The backups of a place; and, while the system runs, what a crash now would lose."""
-    from runners import backup_report, catalog
-    from runners.place import Place
+    from runners.backup import catalog, report
+    from runners.backup.place import Place
 
     with _named_errors(place):
         found = Place(place, must_exist=True)
         manifests = [catalog.load(found, number) for number in catalog.numbers(found)]
-    backup_report.listed(manifests, backup_report.heads(_dsn(data_dir, dsn), manifests), as_json=as_json)
+    report.listed(manifests, report.heads(_dsn(data_dir, dsn), manifests), as_json=as_json)
 
 
 @app.command()
 def verify(place: Where, number: Number = None, trust: Trust = None, as_json: Json = False) -> None:
     """Read a backup whole and check every byte, without restoring; exit code 3 when something is wrong."""
     from ledger.backup.errors import BackupDamaged, BackupIncomplete, CheckpointContradicted, KeyUntrusted
-    from runners import backup_reading, backup_report, catalog
-    from runners.place import Place
+    from runners.backup import catalog, reading, report
+    from runners.backup.place import Place
     from runners.progress import Progress
 
     with _named_errors(place):
         found = Place(place, must_exist=True)
         try:
             manifest = catalog.load(found, number)
-            verified = backup_reading.verify(found, manifest, trusted=_key(trust), progress=Progress("verify"))
+            verified = reading.verify(found, manifest, trusted=_key(trust), progress=Progress("verify"))
         except (BackupDamaged, BackupIncomplete, CheckpointContradicted, KeyUntrusted) as error:
             print(f"error: {error} [{error.code}]", file=sys.stderr)
             raise typer.Exit(EXIT_DAMAGED) from None
-    backup_report.verified(manifest, verified, as_json=as_json)
+    report.verified(manifest, verified, as_json=as_json)
 
 
 def restore(
@@ -114,23 +114,23 @@ def restore(
     as_json: Json = False,
 ) -> None:
     """Restore a backup into an empty deployment, checking every event; or change nothing."""
-    from runners import backup_report
-    from runners.place import Place
+    from runners.backup import report
+    from runners.backup.into import Wish, replay_into, restore_into
+    from runners.backup.place import Place
+    from runners.backup.wal_archive import is_archive
     from runners.progress import Progress
-    from runners.restore_into import Wish, replay_into, restore_into
-    from runners.wal_archive import is_archive
 
     if is_archive(place):
         if to or number:
             raise typer.BadParameter("an archived log is replayed to its end", param_hint="--to, --backup")
         with _named_errors(into):
             keys = Place(keys_from, must_exist=True) if keys_from else None
-            return backup_report.replayed(replay_into(into, place, keys_place=keys), into, as_json=as_json)
+            return report.replayed(replay_into(into, place, keys_place=keys), into, as_json=as_json)
     with _named_errors(into):
         wish = Wish(to, number, reason, trusted=_key(trust), derived_claims=derived_claims, keys=master_key)
         keys = Place(keys_from, must_exist=True) if keys_from else None
         done = restore_into(into, Place(place, must_exist=True), wish, keys_place=keys, progress=Progress("restore"))
-    return backup_report.restored(done, into, as_json=as_json)
+    return report.restored(done, into, as_json=as_json)
 
 
 def _key(written: str | None) -> VerifierKey | None:

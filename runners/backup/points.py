@@ -11,8 +11,8 @@ import msgspec
 from ledger.backup.errors import PositionBeyondBackup, PositionInsideBatch
 from ledger.events.workspace import WorkspaceCreated
 from ledger.values import CONTROL_WORKSPACE, Position
-from runners.backup_checkpoints import Checked
-from runners.backup_reading import read_log
+from runners.backup.checkpoints import Checked
+from runners.backup.reading import read_log
 from runners.errors import InvalidPoint, UnknownWorkspace
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ledger.backup.manifest import Manifest, WorkspaceBackup
     from ledger.backup.segment import Entry
-    from runners.place import Place
+    from runners.backup.place import Place
 
 CONTROL_NAME = "control"
 

@@ -15,24 +15,24 @@ from ledger.erasure import MASTER_KEY_FILE, MasterKey
 from ledger.postgres.copy_in import analyze, open_empty, refuse_past
 from ledger.postgres.migrate import migrate
 from ledger.signing import KeyFile
-from runners import catalog, key_files
-from runners.backup_checkpoints import deployment_of, refuse_untrusted
+from runners.backup import catalog, key_files
+from runners.backup.checkpoints import deployment_of, refuse_untrusted
+from runners.backup.points import parse
+from runners.backup.restoring import Restored, Restoring, Terms
+from runners.backup.wal_archive import WalArchive
+from runners.backup.wal_restore import restore_wal
 from runners.data_directory import DataDirectory
 from runners.embedded import EmbeddedPostgres
 from runners.errors import DirectoryInUse, PostgresExists
 from runners.files import write_json
 from runners.processes import launch, stop, wait_until_ready
-from runners.restore import Restored, Restoring, Terms
-from runners.restore_points import parse
-from runners.wal_archive import WalArchive
-from runners.wal_restore import restore_wal
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from ledger.backup.manifest import Manifest
     from ledger.values import Position
-    from runners.place import Place
+    from runners.backup.place import Place
     from runners.progress import Progress
 
 

@@ -13,7 +13,7 @@ from runners.errors import NoBackup
 
 if TYPE_CHECKING:
     from ledger.backup.manifest import Manifest, StoredObject
-    from runners.place import Place
+    from runners.backup.place import Place
 
 FOLDER = "backups"
 _NAME = re.compile(rf"{FOLDER}/(\d{{8}})\.json")

@@ -22,7 +22,7 @@ from ledger.backup.manifest import (
 )
 from ledger.backup.segment import Compressor, lines
 from ledger.backup.tables import newest, whole
-from runners import catalog
+from runners.backup import catalog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ledger.postgres.copy_out import LedgerHead, Source
     from ledger.values import Position
-    from runners.place import Place
+    from runners.backup.place import Place
     from runners.progress import Progress
 
 SEGMENT_EVENTS_MAX = 50_000
