@@ -43,9 +43,10 @@ def test_without_the_key_every_field_that_was_set_reads_as_erased() -> None:
     assert decode_data(update.type, 1, encode_data(update, SEAL), gone) == PersonUpdated(email=ERASED)
 
 
-@pytest.mark.parametrize("other", [{"key": b"x" * 32}, *({name: new_id()} for name in Seal._fields[1:])], ids=str)
-def test_another_key_ledger_person_or_event_does_not_open_it(other: dict[str, Any]) -> None:
+@pytest.mark.parametrize("field", Seal._fields)
+def test_another_key_ledger_person_or_event_does_not_open_it(field: str) -> None:
     data = encode_data(ADA, SEAL)
+    other: dict[str, Any] = {field: b"x" * 32 if field == "key" else new_id()}
     with pytest.raises(SealBroken):
         decode_data(ADA.type, 1, data, SEAL._replace(**other))
 
