@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Self
-
-from psycopg_pool import AsyncConnectionPool
+from typing import TYPE_CHECKING, Self
 
 from ledger.archive.reading import ArchivedEvents
+from ledger.postgres.connecting import make_pool
 
 if TYPE_CHECKING:
     from uuid import UUID
 
     from ledger.archive.files import Row
+    from ledger.postgres.connecting import Pool
     from ledger.values import Position
+
+CONNECTION_WAIT_SECONDS_MAX = 30.0
 
 
 class BlockingArchive:
@@ -24,7 +26,7 @@ class BlockingArchive:
         self._dsn = dsn
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="archive")
         self._runner: asyncio.Runner | None = None
-        self._pool: AsyncConnectionPool[Any] | None = None
+        self._pool: Pool | None = None
         self._events: ArchivedEvents | None = None
 
     def __enter__(self) -> Self:
@@ -46,8 +48,7 @@ class BlockingArchive:
 
     async def _between(self, workspace_id: UUID, after: Position, until: Position) -> list[Row]:
         if self._events is None:
-            options = {"autocommit": True, "options": "-c TimeZone=UTC"}
-            self._pool = AsyncConnectionPool(self._dsn, open=False, min_size=1, max_size=1, kwargs=options)
+            self._pool = make_pool(self._dsn, size_max=1, wait_seconds_max=CONNECTION_WAIT_SECONDS_MAX)
             await self._pool.open()
             self._events = ArchivedEvents(self._pool)
         return await self._events.between(workspace_id, after=after, until=until)

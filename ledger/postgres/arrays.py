@@ -7,6 +7,7 @@ each element after its length in bytes (-1 for NULL); integers are big-endian.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -35,7 +36,7 @@ _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
-class Array(Generic[V]):
+class Array(ABC, Generic[V]):
     """A column's values for `unnest`. One subclass for each element type, because the driver asks the type."""
 
     element: ClassVar[str]
@@ -47,9 +48,9 @@ class Array(Generic[V]):
         self.packed = header + b"".join(packed)
 
     @staticmethod
+    @abstractmethod
     def pack(values: Iterable[V | None]) -> list[bytes]:
         """Each value after its length."""
-        raise NotImplementedError
 
 
 class Uuids(Array["UUID"]):
