@@ -107,9 +107,15 @@ class World:
     models: dict[str, str] = field(default_factory=dict)
     numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     runs: dict[str, set[str]] = field(default_factory=dict)
+    _rollback: UUID | None = None
+    _later: list[tuple[str, Envelope]] = field(default_factory=list)
 
     def apply(self, event: Envelope) -> None:
-        """The next event."""
+        """The next event. What a rollback takes must be free when the rollback is over, not in its middle."""
+        if event.correlation_id != self._rollback:
+            self.settle()
+        if event.type == "rollback.applied":
+            self._rollback = event.correlation_id
         rules: dict[str, Callable[[Envelope, dict[str, Any]], None]] = {
             "pipeline": self._pipeline,
             "model": self._model,
@@ -120,6 +126,20 @@ class World:
         rule = rules.get(event.type.partition(".")[0])
         if rule is not None:
             rule(event, msgspec.json.decode(event.data))
+
+    def settle(self) -> None:
+        """The rollback is over: what was taken while it was held has to be free by now, if it is still wanted."""
+        later, self._later, self._rollback = self._later, [], None
+        for key, event in later:
+            if self._wants(event.stream, key):
+                self._take(key, event)
+
+    def _wants(self, stream: str, key: str) -> bool:
+        """Whether the stream, as it is now, holds this name or stage."""
+        if stream in self.pipelines:
+            now = self.pipelines[stream][-1]
+            return not now.deleted and key == f"pipeline:{now.name}"
+        return key == f"model_version:{self.models.get(stream)}:{self.stages.get(stream)}"
 
     def holder(self, key: str) -> str | None:
         """Who holds it now."""
@@ -137,6 +157,9 @@ class World:
 
     def _take(self, key: str, event: Envelope) -> None:
         if (holder := self.holder(key)) is not None and holder != event.stream:
+            if event.correlation_id == self._rollback:
+                self._later.append((key, event))
+                return
             self._break(event, f"{key} is held by {holder}")
         if holder is None:
             self.holders[key].append(Held(event.stream, event.position, None))
@@ -205,4 +228,5 @@ def world_of(history: History) -> World:
     world = World()
     for event in history.events:
         world.apply(event)
+    world.settle()
     return world
