@@ -93,7 +93,7 @@ async def wakeups(dsn: str, *, timeout_seconds: float = LISTEN_TIMEOUT_SECONDS) 
                 yield set()
                 while True:
                     yield await _next_wakeup(connection, timeout_seconds)
-        except (psycopg.OperationalError, OSError) as error:
+        except (psycopg.Error, OSError) as error:
             log.info("wakeups.reconnecting", reason=str(error))
             yield set()
             await asyncio.sleep(RECONNECT_SECONDS)
